@@ -1,0 +1,3 @@
+//! What it means and what to do. Pure, like `model/`.
+
+pub mod finding;

@@ -1,0 +1,93 @@
+//! A fact is known, or unknown for a reason. Unknown never turns into a default.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of one probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fact<T> {
+    Known(T),
+    Unknown(Why),
+}
+
+/// Why something is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Why {
+    /// Nobody asked (`--no-exec`, or a command that does not need it).
+    NotAsked,
+    /// There is nothing running that could answer; the text says what there is instead.
+    NotRunning(String),
+    /// The user lacks a right; the text is the right, as `kubectl auth can-i` writes it.
+    Forbidden(String),
+    /// No answer within the deadline.
+    TimedOut(Duration),
+    /// It answered with an error, given here as one sentence.
+    Failed(String),
+}
+
+impl<T> Fact<T> {
+    /// The value, or why there is none.
+    ///
+    /// # Errors
+    /// The reason the fact is unknown.
+    pub const fn known(&self) -> Result<&T, &Why> {
+        match self {
+            Self::Known(value) => Ok(value),
+            Self::Unknown(why) => Err(why),
+        }
+    }
+
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Known(value) => Fact::Known(f(value)),
+            Self::Unknown(why) => Fact::Unknown(why),
+        }
+    }
+}
+
+impl<T> From<Result<T, Why>> for Fact<T> {
+    fn from(result: Result<T, Why>) -> Self {
+        match result {
+            Ok(value) => Self::Known(value),
+            Err(why) => Self::Unknown(why),
+        }
+    }
+}
+
+impl Why {
+    /// One word for machines.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotAsked => "NotAsked",
+            Self::NotRunning(_) => "NotRunning",
+            Self::Forbidden(_) => "Forbidden",
+            Self::TimedOut(_) => "TimedOut",
+            Self::Failed(_) => "Failed",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("not asked"),
+            Self::NotRunning(what) | Self::Failed(what) => f.write_str(what),
+            Self::Forbidden(right) => write!(f, "you may not {right}"),
+            Self::TimedOut(limit) => write!(f, "no answer within {}", Seconds(*limit)),
+        }
+    }
+}
+
+/// A duration as people write it here: `3s`, `0.5s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}s", self.0.as_secs_f64())
+    }
+}

@@ -1,0 +1,217 @@
+//! Kubernetes objects, as narrow as the decisions need them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::names::Ordinal;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatefulSet {
+    pub name: String,
+    pub namespace: String,
+    pub uid: String,
+    pub resource_version: String,
+    pub created: Option<Timestamp>,
+    pub deletion: Option<Timestamp>,
+    pub generation: i64,
+    /// Behind `generation`: the controller has not acted on the last change yet.
+    pub observed_generation: i64,
+    /// `spec.replicas`.
+    pub replicas: u32,
+    /// `spec.ordinals.start`.
+    pub start: u32,
+    pub current_revision: String,
+    pub update_revision: String,
+    pub update_strategy: UpdateStrategy,
+    pub pod_management: PodManagement,
+    /// `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: a scale-in deletes volumes.
+    pub deletes_claims_when_scaled: bool,
+    pub service_name: String,
+    pub selector: BTreeMap<String, String>,
+    pub claim_templates: Vec<String>,
+    pub layout: Layout,
+}
+
+impl StatefulSet {
+    /// Whether the set wants a pod of this ordinal, `[start, start + replicas)`.
+    #[must_use]
+    pub fn wants(&self, ordinal: Ordinal) -> bool {
+        self.wanted().any(|wanted| wanted == ordinal)
+    }
+
+    pub fn wanted(&self) -> impl Iterator<Item = Ordinal> + use<> {
+        (self.start..self.start.saturating_add(self.replicas)).map(Ordinal)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UpdateStrategy {
+    OnDelete,
+    /// Pods with an ordinal of at least `start + partition` get the new revision.
+    RollingUpdate {
+        partition: u32,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PodManagement {
+    OrderedReady,
+    Parallel,
+}
+
+/// How a pod template runs MariaDB: what a hand-written set, or a chart, chose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Layout {
+    /// The container that runs the server.
+    pub container: String,
+    pub image: String,
+    /// Mount paths of the database container, most likely data directory first.
+    pub mounts: Vec<Mount>,
+    /// Ways the template itself would found a new cluster, as found in command, args and env.
+    pub bootstrap_switches: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mount {
+    pub path: String,
+    pub volume: String,
+    pub source: VolumeSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum VolumeSource {
+    /// From a claim template, or a claim named in the pod.
+    Claim,
+    /// Dies with the pod object.
+    EmptyDir,
+    Other,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pod {
+    pub name: String,
+    pub uid: String,
+    pub created: Timestamp,
+    pub deletion: Option<Timestamp>,
+    pub node: Option<String>,
+    pub ip: Option<String>,
+    pub phase: String,
+    /// Condition `Ready`.
+    pub ready: bool,
+    /// Why it is not scheduled, from condition `PodScheduled` (reason: message).
+    pub unscheduled: Option<String>,
+    /// Label `controller-revision-hash`.
+    pub revision: Option<String>,
+    pub containers: Vec<Container>,
+    pub init_containers: Vec<Container>,
+    /// Names of the claims it mounts.
+    pub claims: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    pub name: String,
+    pub image: String,
+    pub image_id: String,
+    pub ready: bool,
+    pub restarts: u32,
+    pub state: ContainerState,
+    pub last_end: Option<ContainerEnd>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ContainerState {
+    Waiting {
+        reason: String,
+        message: String,
+    },
+    Running {
+        since: Option<Timestamp>,
+    },
+    Terminated(ContainerEnd),
+    /// The node has reported nothing about it.
+    Unreported,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerEnd {
+    pub exit_code: i32,
+    pub signal: Option<i32>,
+    /// `OOMKilled`, `Error`, `Completed` …
+    pub reason: String,
+    pub at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    pub name: String,
+    pub uid: String,
+    pub phase: String,
+    /// Set under a running pod: the data vanishes at the pod's next restart (safety B11).
+    pub deletion: Option<Timestamp>,
+    pub capacity: Option<String>,
+    pub storage_class: Option<String>,
+    pub volume: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    pub name: String,
+    pub ready: NodeReady,
+    pub cordoned: bool,
+    pub taints: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NodeReady {
+    Yes,
+    /// The kubelet says it is not ready.
+    No(String),
+    /// The kubelet is silent since then. Silent is not dead (safety F1).
+    Silent {
+        since: Option<Timestamp>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    pub name: String,
+    pub headless: bool,
+    pub selector: BTreeMap<String, String>,
+    pub publishes_not_ready: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointSlice {
+    pub service: String,
+    /// Pod name and whether it receives traffic.
+    pub endpoints: BTreeMap<String, bool>,
+}
+
+/// A warning event of one of the cluster's objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event {
+    pub object: String,
+    pub reason: String,
+    pub message: String,
+    pub count: u32,
+    pub last: Option<Timestamp>,
+}

@@ -1,0 +1,16 @@
+//! What is true. Values only: no clock, no network, no terminal, nothing of the other folders.
+
+pub mod disk;
+pub mod fact;
+pub mod grastate;
+pub mod gtid;
+pub mod gvwstate;
+pub mod kubernetes;
+pub mod names;
+pub mod position;
+pub mod quorum;
+pub mod replica;
+pub mod server;
+pub mod snapshot;
+pub mod version;
+pub mod wsrep;
