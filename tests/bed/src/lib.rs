@@ -1,1 +1,4 @@
-//! The bed.
+//! A real Kubernetes on one Linux machine, for the tests of `kubectl mariadb`.
+
+pub mod cache;
+pub mod progress;
