@@ -25,8 +25,28 @@ pub enum Why {
     Forbidden(String),
     /// No answer within the deadline.
     TimedOut(Duration),
+    /// The container answers, but the server in it cannot be asked; the message is one sentence for people.
+    NoSql { obstacle: Obstacle, message: String },
     /// It answered with an error, given here as one sentence.
     Failed(String),
+}
+
+/// What stands between a container that answers and its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obstacle {
+    /// Error 1045: the password the container knows is not the server's.
+    WrongPassword,
+    /// The container's environment and files name no password to use.
+    NoPassword,
+    /// Neither `mariadb` nor `mysql` is in the image.
+    NoClient,
+    /// Nothing listens on the socket: no server, one that is starting, a joiner, or one that waits for a member.
+    NoSocket,
+    /// The server answers that it is not ready for statements yet.
+    Starting,
+    /// Error 1040.
+    TooManyConnections,
 }
 
 impl<T> Fact<T> {
@@ -67,7 +87,23 @@ impl Why {
             Self::NotRunning(_) => "NotRunning",
             Self::Forbidden(_) => "Forbidden",
             Self::TimedOut(_) => "TimedOut",
+            Self::NoSql { obstacle, .. } => obstacle.reason(),
             Self::Failed(_) => "Failed",
+        }
+    }
+}
+
+impl Obstacle {
+    /// One word for machines.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "WrongPassword",
+            Self::NoPassword => "NoPassword",
+            Self::NoClient => "NoClient",
+            Self::NoSocket => "NoSocket",
+            Self::Starting => "Starting",
+            Self::TooManyConnections => "TooManyConnections",
         }
     }
 }
@@ -76,7 +112,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked => f.write_str("not asked"),
-            Self::NotRunning(what) | Self::Failed(what) => f.write_str(what),
+            Self::NotRunning(what) | Self::Failed(what) | Self::NoSql { message: what, .. } => f.write_str(what),
             Self::Forbidden(right) => write!(f, "you may not {right}"),
             Self::TimedOut(limit) => write!(f, "no answer within {}", Seconds(*limit)),
         }
