@@ -27,46 +27,8 @@ pub enum Why {
     TimedOut(Duration),
     /// The container answers, but the server in it cannot be asked; the message is one sentence for people.
     NoSql { obstacle: Obstacle, message: String },
-    /// The server could not be asked by SQL: which trouble, and its own words.
-    Sql { trouble: SqlTrouble, detail: String },
     /// It answered with an error, given here as one sentence.
     Failed(String),
-}
-
-/// Why a server in a running container did not answer SQL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum SqlTrouble {
-    /// Neither `mariadb` nor `mysql` is in the container.
-    NoClient,
-    /// Errors 1045, 1698: wrong, missing or rotated password.
-    AccessDenied,
-    /// Error 2002: the server listens on no socket; it is starting, in limbo, or gone.
-    NoSocket,
-    /// The server takes the connection and says nothing within the deadline: hung or stopped.
-    Silent,
-    /// Errors 1040, 1203, 1226.
-    TooManyConnections,
-    /// Error 2026, or the account or server insists on TLS.
-    Tls,
-    /// Any other error of the client or the server.
-    Other,
-}
-
-impl SqlTrouble {
-    /// What happened, as the start of a sentence.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::NoClient => "the container has neither the mariadb nor the mysql client",
-            Self::AccessDenied => "the server refuses the password that the container knows",
-            Self::NoSocket => "the server listens on no socket: it is starting, waiting for other members, or not running",
-            Self::Silent => "the server accepts connections and does not answer",
-            Self::TooManyConnections => "the server has no connection left",
-            Self::Tls => "the server insists on TLS, or the TLS handshake fails",
-            Self::Other => "the server answers with an error",
-        }
-    }
 }
 
 /// What stands between a container that answers and its server.
@@ -83,8 +45,12 @@ pub enum Obstacle {
     NoSocket,
     /// The server answers that it is not ready for statements yet.
     Starting,
-    /// Error 1040.
+    /// Errors 1040, 1203.
     TooManyConnections,
+    /// The server takes the connection and says nothing within the deadline: hung, or stopped by a signal.
+    Silent,
+    /// Error 2026: the client and the server do not agree on TLS.
+    Tls,
 }
 
 impl<T> Fact<T> {
@@ -142,6 +108,8 @@ impl Obstacle {
             Self::NoSocket => "NoSocket",
             Self::Starting => "Starting",
             Self::TooManyConnections => "TooManyConnections",
+            Self::Silent => "Silent",
+            Self::Tls => "Tls",
         }
     }
 }
@@ -152,8 +120,6 @@ impl fmt::Display for Why {
             Self::NotAsked => f.write_str("not asked"),
             Self::NotRunning(what) | Self::Failed(what) | Self::NoSql { message: what, .. } => f.write_str(what),
             Self::Forbidden(right) => write!(f, "you may not {right}"),
-            Self::Sql { trouble, detail } if detail.is_empty() => f.write_str(trouble.sentence()),
-            Self::Sql { trouble, detail } => write!(f, "{} ({detail})", trouble.sentence()),
             Self::TimedOut(limit) => write!(f, "no answer within {}", Seconds(*limit)),
         }
     }
