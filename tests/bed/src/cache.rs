@@ -57,12 +57,7 @@ impl Cache {
     ///
     /// # Errors
     /// Whatever `build` returned (nothing is kept then), or a file system error.
-    pub fn get(
-        &self,
-        kind: &str,
-        inputs_digest: &str,
-        build: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<PathBuf> {
+    pub fn get(&self, kind: &str, inputs_digest: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         for part in [kind, inputs_digest] {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             ensure!(
@@ -74,8 +69,7 @@ impl Cache {
             return Ok(place);
         }
         let folder = self.root.join(kind);
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("The cache folder {} cannot be made.", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("The cache folder {} cannot be made.", folder.display()))?;
         let lock = File::create(folder.join(format!(".{inputs_digest}.lock")))?;
         lock.lock()?;
         // Another process may have built it while this one waited for the lock.
@@ -108,18 +102,12 @@ where
         hash.update((input.len() as u64).to_be_bytes());
         hash.update(input);
     }
-    hash.finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => {
-            Err(e).with_context(|| format!("{} cannot be removed.", path.display()))
-        }
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("{} cannot be removed.", path.display())),
         _ => Ok(()),
     }
 }
@@ -148,9 +136,7 @@ mod tests {
         assert_eq!(cache.find("kind", "abc"), None);
         let first = cache.get("kind", "abc", write).unwrap();
         assert_eq!(fs::read(first.join("file")).unwrap(), b"content");
-        let again = cache
-            .get("kind", "abc", |_| bail!("must not be built again"))
-            .unwrap();
+        let again = cache.get("kind", "abc", |_| bail!("must not be built again")).unwrap();
         assert_eq!(first, again);
         assert_eq!(cache.find("kind", "abc"), Some(first));
     }

@@ -1,4 +1,5 @@
 //! A real Kubernetes on one Linux machine, for the tests of `kubectl mariadb`.
 
 pub mod cache;
+pub mod components;
 pub mod progress;

@@ -27,19 +27,13 @@ impl Default for Progress {
 impl Progress {
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            spinners: std::io::stderr().is_terminal().then(MultiProgress::new),
-            silent: false,
-        }
+        Self { spinners: std::io::stderr().is_terminal().then(MultiProgress::new), silent: false }
     }
 
     /// Shows nothing.
     #[must_use]
     pub const fn silent() -> Self {
-        Self {
-            spinners: None,
-            silent: true,
-        }
+        Self { spinners: None, silent: true }
     }
 
     /// Starts a step. `doing` reads like "building Kubernetes 1.34"; `usual` is how long it takes
@@ -52,12 +46,7 @@ impl Progress {
             (Some(all), false) => Shown::Spinner(spinner(all, &doing, usual)),
             (None, false) => Shown::lines(doing.clone(), usual),
         };
-        Step {
-            doing,
-            began: Instant::now(),
-            shown,
-            ended: false,
-        }
+        Step { doing, began: Instant::now(), shown, ended: false }
     }
 
     /// Runs `work` as a step, which is done or failed as the result says.
@@ -139,10 +128,7 @@ impl Drop for Step {
 enum Shown {
     Nowhere,
     Spinner(ProgressBar),
-    Lines {
-        stop: Sender<()>,
-        ticker: JoinHandle<()>,
-    },
+    Lines { stop: Sender<()>, ticker: JoinHandle<()> },
 }
 
 impl Shown {
