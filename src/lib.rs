@@ -3,6 +3,7 @@
 //! Data flows one way, see `docs/architecture.md`:
 //! arguments → request → `observe` → snapshot → `decide` → `output`.
 
+pub mod api;
 pub mod decide;
 pub mod failure;
 pub mod model;

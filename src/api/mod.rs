@@ -1,0 +1,3 @@
+//! The edge: the only place that talks to the API server.
+
+pub mod sql;
