@@ -2,4 +2,5 @@
 
 pub mod cache;
 pub mod components;
+pub mod images;
 pub mod progress;

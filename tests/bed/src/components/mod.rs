@@ -11,6 +11,7 @@ use anyhow::Result;
 
 use crate::cache::Cache;
 use crate::progress::Progress;
+pub(crate) use go::architecture;
 use go::{Go, Source};
 
 /// The Debian packages that this module's builds need.
