@@ -42,6 +42,29 @@ pub enum StateFile<T> {
     },
 }
 
+impl<T> StateFile<T> {
+    /// What a file says, given its bytes (`None`: there is no such file) and the parser of its text.
+    pub fn read(bytes: Option<&[u8]>, parse: impl FnOnce(&str) -> Result<T, String>) -> Self {
+        let Some(bytes) = bytes else { return Self::Absent };
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        let text = String::from_utf8_lossy(bytes);
+        match parse(&text) {
+            Ok(value) => Self::Parsed(value),
+            Err(problem) => Self::Malformed { text: text.into_owned(), problem },
+        }
+    }
+
+    /// The value, if the file is there and readable.
+    pub const fn parsed(&self) -> Option<&T> {
+        match self {
+            Self::Parsed(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 /// Bytes of a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -68,4 +91,32 @@ pub enum Process {
     None,
     /// A server runs. `state` is the letter of `/proc/PID/stat` (T = stopped by a signal); `listening` are TCP ports.
     Running { pid: u32, state: char, listening: Vec<u16> },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{fixture, fixtures};
+
+    #[test]
+    fn no_file_an_empty_file_and_a_damaged_file_are_three_things() {
+        let read = |bytes: Option<&[u8]>| StateFile::read(bytes, Grastate::parse);
+        assert_eq!(read(None), StateFile::Absent);
+        let empty = fixture!("galera-10.11/e9-joiner-killed-mid-rsync-SST-grastate.dat");
+        assert_eq!(read(Some(empty.as_bytes())), StateFile::Empty);
+        assert!(read(Some(fixture!("galera-10.11/running-grastate.dat").as_bytes())).parsed().is_some());
+        let damaged = StateFile::Malformed { text: "\u{fffd}".to_owned(), problem: "it has no `uuid:` line".to_owned() };
+        assert_eq!(read(Some(b"\xff")), damaged);
+    }
+
+    #[test]
+    fn every_recorded_file_is_readable_or_empty() {
+        for (path, bytes) in fixtures("grastate.dat") {
+            let file = StateFile::read(Some(&bytes), Grastate::parse);
+            assert!(file == StateFile::Empty || file.parsed().is_some(), "{path}: {file:?}");
+        }
+        for (path, bytes) in fixtures("gvwstate.dat") {
+            assert!(StateFile::read(Some(&bytes), Gvwstate::parse).parsed().is_some(), "{path}");
+        }
+    }
 }

@@ -12,5 +12,7 @@ pub mod quorum;
 pub mod replica;
 pub mod server;
 pub mod snapshot;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod version;
 pub mod wsrep;
