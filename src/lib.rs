@@ -7,3 +7,4 @@ pub mod api;
 pub mod decide;
 pub mod failure;
 pub mod model;
+pub mod observe;
