@@ -85,6 +85,23 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// One word for machines.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Usage => "Usage",
+            Self::NotFound => "NotFound",
+            Self::Forbidden => "Forbidden",
+            Self::Unauthorized => "Unauthorized",
+            Self::Unreachable => "Unreachable",
+            Self::TimedOut => "TimedOut",
+            Self::Interrupted => "Interrupted",
+            Self::Other => "Other",
+        }
+    }
+}
+
 /// A failure for the user: one sentence of what and why, and a hint of what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -4,6 +4,38 @@
 //! arguments → request → `observe` → snapshot → `decide` → `output`.
 
 pub mod api;
+pub mod cli;
+pub mod commands;
 pub mod decide;
 pub mod failure;
+#[cfg(test)]
+mod generated;
 pub mod model;
+pub mod output;
+pub mod process;
+
+use cli::{Request, Verb};
+use failure::Exit;
+use output::Printer;
+use process::Process;
+
+/// Runs the program: reads the command line, does what it says, writes the answer.
+pub fn run(mut process: Process) -> Exit {
+    let request = match cli::parse(std::mem::take(&mut process.args), process.terminal.width) {
+        Ok(request) => request,
+        Err(stop) => return output::stop(&mut process, &stop),
+    };
+    let mut printer = Printer::new(&mut process, request.output);
+    answer(&request, &mut printer)
+}
+
+fn answer(request: &Request, printer: &mut Printer) -> Exit {
+    match &request.verb {
+        Verb::Explain(cli::Explain { code: None }) => printer.show(&commands::explain::list()),
+        Verb::Explain(cli::Explain { code: Some(code) }) => match commands::explain::explain(code) {
+            Ok(explanation) => printer.show(&explanation),
+            Err(failure) => printer.fail(&failure),
+        },
+        Verb::Version(_) => printer.show(&commands::version::version()),
+    }
+}

@@ -5,6 +5,7 @@ use serde::Serialize;
 /// How bad it is. One severity per rule: if it depends, it is two rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Severity {
     Info,
     Warning,

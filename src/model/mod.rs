@@ -12,6 +12,7 @@ pub mod quorum;
 pub mod replica;
 pub mod server;
 pub mod snapshot;
+pub mod target_name;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod version;

@@ -1,0 +1,112 @@
+//! The command line: types that say what was typed, and nothing else. No kube, no I/O.
+
+pub mod duration;
+pub mod global;
+pub mod status;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use self::global::{Connection, Output};
+
+/// MariaDB on Kubernetes, for the person on call: what is true, and what to do about it
+#[derive(Parser, Clone, Debug)]
+#[command(name = "kubectl-mariadb", bin_name = "kubectl mariadb", version, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes and findings: kubectl mariadb explain")]
+pub struct Request {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub output: Output,
+    /// Limit of each pod's answer
+    #[arg(
+        long,
+        global = true,
+        value_name = "DURATION",
+        value_parser = duration::parse,
+        default_value = "3s",
+        help_heading = "Connection"
+    )]
+    pub pod_timeout: Duration,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum Verb {
+    Explain(Explain),
+    Version(Version),
+}
+
+/// What a finding or an exit code means
+#[derive(Args, Clone, Debug)]
+pub struct Explain {
+    /// Code of a finding (MDB201), or an exit code (3); none: the list of all
+    pub code: Option<String>,
+}
+
+/// The version of this plugin
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Version {
+    /// Only this plugin's version; nothing else is known yet
+    #[arg(long, hide = true)]
+    pub client: bool,
+}
+
+/// A command line that ends here: help, the version, or a mistake.
+#[derive(Debug)]
+pub struct Stop(clap::Error);
+
+impl Stop {
+    /// Help and version were asked for: they go to stdout and are no mistake.
+    #[must_use]
+    pub fn is_mistake(&self) -> bool {
+        self.0.use_stderr()
+    }
+
+    /// The text, with or without colours.
+    #[must_use]
+    pub fn text(&self, colour: bool) -> String {
+        if let Some(verb) = self.unknown_verb() {
+            return unknown_verb(verb, self.suggestion());
+        }
+        let text = self.0.render();
+        if colour { text.ansi().to_string() } else { text.to_string() }
+    }
+
+    fn unknown_verb(&self) -> Option<&str> {
+        match self.0.get(ContextKind::InvalidSubcommand) {
+            Some(ContextValue::String(verb)) if self.0.kind() == ErrorKind::InvalidSubcommand => Some(verb),
+            _ => None,
+        }
+    }
+
+    fn suggestion(&self) -> Option<&str> {
+        match self.0.get(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::Strings(verbs)) => verbs.first().map(String::as_str),
+            _ => None,
+        }
+    }
+}
+
+fn unknown_verb(verb: &str, meant: Option<&str>) -> String {
+    let hint = match meant {
+        Some(meant) => format!("Did you mean 'kubectl mariadb {meant}'?"),
+        None => format!("If '{verb}' is a cluster: kubectl mariadb status {verb}"),
+    };
+    format!("error: '{verb}' is no command of kubectl mariadb.\n\n{hint}\nAll commands: kubectl mariadb --help\n")
+}
+
+/// Reads a command line; `width` wraps the help text.
+///
+/// # Errors
+/// [`Stop`]: there is a text to print and nothing to run.
+pub fn parse(args: impl IntoIterator<Item = OsString>, width: Option<u16>) -> Result<Request, Stop> {
+    let command = Request::command().term_width(width.map_or(80, usize::from).clamp(60, 100));
+    command.try_get_matches_from(args).and_then(|matches| Request::from_arg_matches(&matches)).map_err(Stop)
+}

@@ -1,0 +1,50 @@
+//! `status`.
+
+use clap::{Args, ValueEnum};
+
+use crate::decide::finding::Severity;
+use crate::model::target_name::TargetName;
+
+/// What is true of a cluster, and what to do about it
+///
+/// The exit code is the verdict: 0 healthy, 3 unhealthy, 4 a needed fact could not be seen, 8 a needed right is missing.
+#[derive(Args, Clone, Debug)]
+pub struct Status {
+    /// NAME, sts/NAME or mariadb/NAME; none: every cluster of the namespace
+    pub target: Option<TargetName>,
+    /// Every cluster of every namespace
+    #[arg(short = 'A', long, conflicts_with = "target")]
+    pub all_namespaces: bool,
+    /// Only clusters with these labels, as in kubectl
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "target")]
+    pub selector: Option<String>,
+    /// Ask only the API server, run nothing in the pods
+    #[arg(long)]
+    pub no_exec: bool,
+    /// The lowest severity of a finding that makes the exit code 3
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
+    pub fail_on: FailOn,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Info,
+    Warning,
+    #[default]
+    Error,
+    Never,
+}
+
+impl FailOn {
+    /// Whether findings of which this is the worst make the cluster count as unhealthy.
+    #[must_use]
+    pub fn fails(self, worst: Option<Severity>) -> bool {
+        let lowest = match self {
+            Self::Info => Severity::Info,
+            Self::Warning => Severity::Warning,
+            Self::Error => Severity::Error,
+            Self::Never => return false,
+        };
+        worst.is_some_and(|worst| worst >= lowest)
+    }
+}

@@ -1,0 +1,118 @@
+//! Commands to type, as a shell takes them.
+
+use crate::cli::global::Connection;
+use crate::decide::finding::NextCommand;
+
+/// The connection flags the user gave, to be given again in every command we print. Never the token.
+#[derive(Clone, Debug, Default)]
+pub struct OwnFlags {
+    flags: Vec<String>,
+    namespace: bool,
+}
+
+impl OwnFlags {
+    /// `everywhere`: the command looks at all namespaces, so that each command must name the one it is about.
+    #[must_use]
+    pub fn new(connection: &Connection, everywhere: bool) -> Self {
+        let Connection {
+            kubeconfig,
+            context,
+            cluster,
+            user,
+            namespace,
+            impersonate,
+            impersonate_groups,
+            impersonate_uid,
+            token: _,
+            server,
+            tls_server_name,
+            insecure_skip_tls_verify,
+            certificate_authority,
+            client_certificate,
+            client_key,
+            request_timeout: _,
+        } = connection;
+        let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let mut flags = Vec::new();
+        let mut give = |flag: &str, value: Option<String>| flags.extend(value.map(|value| [flag.to_owned(), value]));
+        give("--kubeconfig", path(kubeconfig));
+        give("--context", context.clone());
+        give("--cluster", cluster.clone());
+        give("--user", user.clone());
+        give("--as", impersonate.clone());
+        impersonate_groups.iter().for_each(|group| give("--as-group", Some(group.clone())));
+        give("--as-uid", impersonate_uid.clone());
+        give("--server", server.clone());
+        give("--tls-server-name", tls_server_name.clone());
+        give("--certificate-authority", path(certificate_authority));
+        give("--client-certificate", path(client_certificate));
+        give("--client-key", path(client_key));
+        let insecure = insecure_skip_tls_verify.map(|skip| format!("--insecure-skip-tls-verify={skip}"));
+        let flags = flags.into_iter().flatten().chain(insecure).collect();
+        Self { flags, namespace: namespace.is_some() || everywhere }
+    }
+
+    /// A line for the user's shell about a cluster of `namespace`.
+    #[must_use]
+    pub fn line(&self, command: &NextCommand, namespace: &str) -> String {
+        let (mut words, args) = match command {
+            NextCommand::Plugin(args) => (vec!["kubectl".to_owned(), "mariadb".to_owned()], args),
+            NextCommand::Kubectl(args) => (vec!["kubectl".to_owned()], args),
+        };
+        // What follows `--` belongs to another program.
+        let own = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+        words.extend(args[..own].iter().cloned());
+        let named = args[..own].iter().any(|arg| arg == "-n" || arg == "--namespace");
+        if self.namespace && !named {
+            words.extend(["-n".to_owned(), namespace.to_owned()]);
+        }
+        words.extend(self.flags.iter().cloned());
+        words.extend(args[own..].iter().cloned());
+        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a POSIX shell reads it back.
+fn quoted(word: &str) -> String {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@,+%".contains(&byte);
+    if !word.is_empty() && word.bytes().all(safe) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(args: &[&str]) -> NextCommand {
+        NextCommand::Plugin(args.iter().map(|arg| (*arg).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_users_flags_are_given_again_and_the_token_is_not() {
+        let connection = Connection {
+            namespace: Some("shop".to_owned()),
+            context: Some("prod eu".to_owned()),
+            kubeconfig: Some("/etc/it's".into()),
+            token: Some("secret".to_owned()),
+            ..Connection::default()
+        };
+        let flags = OwnFlags::new(&connection, false);
+        assert_eq!(
+            flags.line(&plugin(&["status", "db"]), "shop"),
+            r"kubectl mariadb status db -n shop --kubeconfig '/etc/it'\''s' --context 'prod eu'"
+        );
+    }
+
+    #[test]
+    fn flags_go_before_the_words_of_another_program() {
+        let flags = OwnFlags::new(&Connection { context: Some("c".to_owned()), ..Connection::default() }, true);
+        let exec = ["exec", "db-0", "--", "df", "-h"].map(str::to_owned).to_vec();
+        assert_eq!(flags.line(&NextCommand::Kubectl(exec), "shop"), "kubectl exec db-0 -n shop --context c -- df -h");
+    }
+
+    #[test]
+    fn without_flags_nothing_is_added() {
+        let flags = OwnFlags::new(&Connection::default(), false);
+        assert_eq!(flags.line(&plugin(&["status", "db"]), "shop"), "kubectl mariadb status db");
+        assert_eq!(flags.line(&plugin(&["sql", "-e", ""]), "shop"), "kubectl mariadb sql -e ''");
+    }
+}

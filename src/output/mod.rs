@@ -1,0 +1,130 @@
+//! The only place that writes to the terminal.
+
+pub mod command_line;
+pub mod explain;
+pub mod structured;
+pub mod style;
+pub mod styled;
+pub mod version;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::Stop;
+use crate::cli::global::{Colour, Format, Output};
+use crate::failure::{Exit, Failure, Kind};
+use crate::process::Process;
+
+use self::structured::Failed;
+use self::style::Label;
+use self::styled::Styled;
+
+/// The answer of a command: one value, shown to people as a screen, to machines as a document.
+pub trait Screen: Serialize {
+    /// `kind` of the document.
+    const KIND: &'static str;
+
+    /// Writes it for people; `wide` has no limit on columns.
+    fn screen(&self, wide: bool, out: &mut Styled);
+
+    /// Lines of `-o name`.
+    fn names(&self) -> Vec<String>;
+
+    fn exit(&self) -> Exit;
+}
+
+/// Ends a run whose command line asks for help or is wrong.
+pub fn stop(process: &mut Process, stop: &Stop) -> Exit {
+    let (stream, terminal, exit) = if stop.is_mistake() {
+        (&mut process.stderr, process.terminal.stderr_is, Exit::Usage)
+    } else {
+        (&mut process.stdout, process.terminal.stdout_is, Exit::Ok)
+    };
+    let colour = style::colour(Colour::Auto, &process.env, terminal);
+    // A reader that went away has read enough.
+    let _ = stream.write_all(stop.text(colour).as_bytes()).and_then(|()| stream.flush());
+    exit
+}
+
+/// Writes answers and failures in the form that was asked for. It owns the streams: nobody else can write to them.
+pub struct Printer {
+    stdout: Box<dyn Write + Send>,
+    stderr: Box<dyn Write + Send>,
+    output: Output,
+    width: Option<u16>,
+    colour_stdout: bool,
+    colour_stderr: bool,
+}
+
+impl Printer {
+    /// Takes the output streams out of the process.
+    #[must_use]
+    pub fn new(process: &mut Process, output: Output) -> Self {
+        let colour = |terminal| style::colour(output.color, &process.env, terminal);
+        Self {
+            output,
+            width: process.terminal.width,
+            colour_stdout: colour(process.terminal.stdout_is),
+            colour_stderr: colour(process.terminal.stderr_is),
+            stdout: std::mem::replace(&mut process.stdout, Box::new(io::sink())),
+            stderr: std::mem::replace(&mut process.stderr, Box::new(io::sink())),
+        }
+    }
+
+    /// Shows the answer. A reader that went away is no failure: the exit code stays the answer's.
+    pub fn show<S: Screen>(&mut self, answer: &S) -> Exit {
+        let text = structured::text(self.output.format, S::KIND, answer).unwrap_or_else(|| self.for_people(answer));
+        self.write(&text, answer.exit())
+    }
+
+    /// One value of `-o jsonl`, as it happens; nothing in the other forms.
+    pub fn value<S: Screen>(&mut self, value: &S) {
+        if self.output.format == Format::Jsonl
+            && let Some(text) = structured::text(Format::Jsonl, S::KIND, value)
+        {
+            // A stream that cannot be written fails again, and is reported, at the last document.
+            let _ = self.stdout.write_all(text.as_bytes());
+        }
+    }
+
+    /// Shows a failure: a sentence and a hint on stderr, and the document that was asked for on stdout.
+    pub fn fail(&mut self, failure: &Failure) -> Exit {
+        self.complain(failure);
+        let exit = failure.exit();
+        if exit == Exit::Usage {
+            return exit;
+        }
+        match structured::text(self.output.format, Failed::KIND, &Failed::new(failure)) {
+            Some(text) => self.write(&text, exit),
+            None => exit,
+        }
+    }
+
+    fn for_people<S: Screen>(&self, answer: &S) -> String {
+        if self.output.format == Format::Name {
+            return answer.names().into_iter().map(|name| name + "\n").collect();
+        }
+        let wide = self.output.format == Format::Wide;
+        let mut out = Styled::new(!self.output.no_headers, self.width.filter(|_| !wide));
+        answer.screen(wide, &mut out);
+        out.paint(self.colour_stdout)
+    }
+
+    fn write(&mut self, text: &str, exit: Exit) -> Exit {
+        match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.complain(&Failure::new(Kind::Other, format!("The output could not be written: {error}.")));
+                Exit::Failed
+            }
+            Ok(()) | Err(_) => exit,
+        }
+    }
+
+    fn complain(&mut self, failure: &Failure) {
+        let hint = failure.hint.as_ref().map(|hint| format!("\n{hint}\n")).unwrap_or_default();
+        let text = format!("{} {}\n{hint}", Label::Error.paint("error:", self.colour_stderr), failure.message);
+        // Nobody is left to be told.
+        let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+}

@@ -1,0 +1,134 @@
+//! The one value through which the outside enters: arguments, environment, time, streams, terminal.
+//!
+//! Nothing else in the program reads them, so a test runs the whole of it inside its own process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Read, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+/// What a run of the program can see of the world, apart from the API server.
+pub struct Process {
+    /// As the system gives them: the program's own name first.
+    pub args: Vec<OsString>,
+    pub env: BTreeMap<String, String>,
+    pub home: Option<PathBuf>,
+    pub clock: Clock,
+    pub stdin: Box<dyn Read + Send>,
+    pub stdout: Box<dyn Write + Send>,
+    pub stderr: Box<dyn Write + Send>,
+    pub terminal: Terminal,
+    /// Whether Ctrl-C and SIGTERM are ours to answer.
+    pub signals: bool,
+}
+
+/// Where "now" comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    System,
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    #[must_use]
+    pub fn now(self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Fixed(at) => at,
+        }
+    }
+}
+
+/// Which streams are a terminal, and how wide it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminal {
+    pub stdin_is: bool,
+    pub stdout_is: bool,
+    pub stderr_is: bool,
+    /// Columns of the terminal that stdout is; `None`: no terminal, lines may be as long as they like.
+    pub width: Option<u16>,
+}
+
+impl Process {
+    /// The process we are.
+    #[must_use]
+    pub fn real() -> Self {
+        let stdout_is = io::stdout().is_terminal();
+        let width = terminal_size::terminal_size().filter(|_| stdout_is).map(|(width, _)| width.0);
+        Self {
+            args: std::env::args_os().collect(),
+            env: std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect(),
+            home: std::env::home_dir(),
+            clock: Clock::System,
+            stdin: Box::new(io::stdin()),
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(io::stderr()),
+            terminal: Terminal { stdin_is: io::stdin().is_terminal(), stdout_is, stderr_is: io::stderr().is_terminal(), width },
+            signals: true,
+        }
+    }
+
+    /// A process made for a test: these arguments (without the program's name), an empty environment, no terminal, and
+    /// streams that are kept.
+    #[must_use]
+    pub fn captured<A: Into<OsString>>(args: impl IntoIterator<Item = A>, now: Timestamp) -> (Self, Captured) {
+        let captured = Captured::default();
+        let process = Self {
+            args: std::iter::once("kubectl-mariadb".into()).chain(args.into_iter().map(Into::into)).collect(),
+            env: BTreeMap::new(),
+            home: None,
+            clock: Clock::Fixed(now),
+            stdin: Box::new(io::empty()),
+            stdout: Box::new(captured.stdout.clone()),
+            stderr: Box::new(captured.stderr.clone()),
+            terminal: Terminal::default(),
+            signals: false,
+        };
+        (process, captured)
+    }
+}
+
+fn lossy(text: OsString) -> String {
+    text.into_string().unwrap_or_else(|text| text.to_string_lossy().into_owned())
+}
+
+/// What a captured process wrote.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    stdout: Buffer,
+    stderr: Buffer,
+}
+
+impl Captured {
+    #[must_use]
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
