@@ -1,0 +1,178 @@
+//! From flags, environment and files to an [`Api`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Uri;
+use kube::client::ClientBuilder;
+use kube::config::{AuthInfo, Cluster, Config, ExecAuthCluster};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
+
+use crate::failure::{Failure, Kind};
+
+use super::access::{self, Access};
+use super::credential::{Credential, Plugin};
+use super::{Api, proxy};
+
+/// Where the service account of a pod is mounted.
+const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// kube's 30 s would let one dead address use up a whole command.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connection flags of kubectl, as given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionFlags {
+    /// `--kubeconfig`: this file and no other.
+    pub kubeconfig: Option<PathBuf>,
+    pub context: Option<String>,
+    pub cluster: Option<String>,
+    pub user: Option<String>,
+    pub namespace: Option<String>,
+    /// `--as`
+    pub as_user: Option<String>,
+    pub as_groups: Vec<String>,
+    pub as_uid: Option<String>,
+    pub token: Option<String>,
+    /// `-s`, `--server`
+    pub server: Option<String>,
+    pub tls_server_name: Option<String>,
+    pub insecure_skip_tls_verify: bool,
+    pub certificate_authority: Option<PathBuf>,
+    pub client_certificate: Option<PathBuf>,
+    pub client_key: Option<PathBuf>,
+    /// Limit of each single request; `None` (0 on the command line) = none.
+    pub request_timeout: Option<Duration>,
+}
+
+impl Default for ConnectionFlags {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            cluster: None,
+            user: None,
+            namespace: None,
+            as_user: None,
+            as_groups: Vec::new(),
+            as_uid: None,
+            token: None,
+            server: None,
+            tls_server_name: None,
+            insecure_skip_tls_verify: false,
+            certificate_authority: None,
+            client_certificate: None,
+            client_key: None,
+            request_timeout: Some(Duration::from_secs(10)),
+        }
+    }
+}
+
+/// Prepares a connection. Runs the credential plugin, if the user has one; sends nothing to the API server yet.
+///
+/// `env` stands for the process environment and `home` for the home directory; nothing else is read from the process.
+///
+/// # Errors
+/// [`Kind::Usage`] if flags or kubeconfig name nothing usable, [`Kind::Unauthorized`] if the credential plugin fails.
+pub async fn connect(flags: &ConnectionFlags, env: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Api, Failure> {
+    let access = access::resolve(flags, env, home, Path::new(SERVICE_ACCOUNT))?;
+    let Access { cluster, mut user, namespace } = access;
+    let server = cluster.server.clone().unwrap_or_default();
+    let url = parse_server(&server)?;
+
+    let credential = match user.exec.take().filter(|_| !has_better_than_exec(&user)) {
+        Some(exec) => {
+            let about = if exec.provide_cluster_info { Some(auth_cluster(&cluster)?) } else { None };
+            let credential = Credential::first(Plugin::new(exec, about, env)).await.map_err(|problem| {
+                let failure = Failure::new(Kind::Unauthorized, problem.to_string());
+                if let Some(hint) = problem.hint() { failure.hint(hint) } else { failure }
+            })?;
+            if let Some((certificate, key)) = credential.certificate().await {
+                user.client_certificate_data = Some(STANDARD.encode(certificate));
+                user.client_key_data = Some(STANDARD.encode(key).into());
+            }
+            Some(credential)
+        }
+        None => None,
+    };
+    let config = config(url, &cluster, user, &namespace, env)?;
+    let client = build(config, credential.clone()).await?;
+    Ok(Api { client, server: server.into(), namespace: namespace.into(), request_timeout: flags.request_timeout, credential })
+}
+
+/// Credentials that kubectl and kube prefer to the plugin's.
+fn has_better_than_exec(user: &AuthInfo) -> bool {
+    let basic = user.username.is_some() && user.password.is_some();
+    basic || user.auth_provider.is_some() || user.token.is_some() || user.token_file.is_some()
+}
+
+fn parse_server(server: &str) -> Result<Uri, Failure> {
+    let with_scheme = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let uri: Result<Uri, _> = with_scheme.parse();
+    match uri {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => Ok(uri),
+        _ => Err(Failure::new(Kind::Usage, format!("the address of the API server {server:?} is no http or https URL"))
+            .hint("see --server, or the cluster in the kubeconfig")),
+    }
+}
+
+fn auth_cluster(cluster: &Cluster) -> Result<ExecAuthCluster, Failure> {
+    ExecAuthCluster::try_from(cluster).map_err(|problem| Failure::new(Kind::Usage, problem.to_string()))
+}
+
+fn config(
+    url: Uri,
+    cluster: &Cluster,
+    user: AuthInfo,
+    namespace: &str,
+    env: &BTreeMap<String, String>,
+) -> Result<Config, Failure> {
+    let proxy_url = proxy::choose(&url, cluster.proxy_url.as_deref(), env)?;
+    let mut config = Config::new(url);
+    config.proxy_url = proxy_url;
+    namespace.clone_into(&mut config.default_namespace);
+    config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
+    config.tls_server_name.clone_from(&cluster.tls_server_name);
+    if let Some(pem) = auth_cluster(cluster)?.certificate_authority_data {
+        config.root_cert = Some(certificates(&pem)?);
+    }
+    config.auth_info = user;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // Each request has its own deadline, and nothing is repeated behind our back: kube would send a refused eviction again
+    // and again for minutes.
+    config.write_timeout = None;
+    config.default_retry = false;
+    Ok(config)
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
+    let unusable = |problem: &str| Failure::new(Kind::Usage, format!("the certificate authority is not usable: {problem}"));
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_slice_iter(pem).map(|found| found.map(|certificate| certificate.to_vec())).collect();
+    let found = found.map_err(|problem| unusable(&problem.to_string()))?;
+    if found.is_empty() { Err(unusable("there is no certificate in it")) } else { Ok(found) }
+}
+
+/// The client itself. Legacy `auth-provider` entries may run a command here, hence the own thread.
+async fn build(config: Config, credential: Option<Credential>) -> Result<kube::Client, Failure> {
+    let built = tokio::task::spawn_blocking(move || -> kube::Result<kube::Client> {
+        let builder = ClientBuilder::try_from(config)?;
+        Ok(match credential {
+            // The layer needs a service that can be cloned, and kube's is not.
+            Some(credential) => builder.with_layer(&BufferLayer::new(64)).with_layer(&AsyncFilterLayer::new(credential)).build(),
+            None => builder.build(),
+        })
+    });
+    let built = built.await.map_err(|problem| Failure::new(Kind::Other, format!("the client could not be built: {problem}")))?;
+    built.map_err(|problem| {
+        let kind = if matches!(problem, kube::Error::Auth(_)) { Kind::Unauthorized } else { Kind::Usage };
+        Failure::new(kind, format!("the credentials of this context are not usable: {problem}"))
+            .hint("see `kubectl config view --minify`")
+    })
+}

@@ -1,0 +1,240 @@
+//! Objects of the API server as `model` types. Each call is one request (more only for lists beyond a page).
+//!
+//! What is needed fails with a [`Failure`]; extras are a [`Fact`].
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+use kube::core::params::ListParams;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::failure::{Failure, Kind};
+use crate::model::fact::Fact;
+use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Pod, Service, StatefulSet};
+use crate::model::names::Ordinal;
+
+use super::trouble::Trouble;
+use super::{Api, Ask, raw};
+
+/// Objects per request, as kubectl asks.
+const PAGE: u32 = 500;
+/// The label every pod of a StatefulSet carries; label selectors of the set also find pods of jobs.
+const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
+
+/// Where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    Namespace(&'a str),
+    AllNamespaces,
+}
+
+impl<'a> Scope<'a> {
+    const fn namespace(self) -> Option<&'a str> {
+        match self {
+            Self::Namespace(namespace) => Some(namespace),
+            Self::AllNamespaces => None,
+        }
+    }
+}
+
+/// What was found in each namespace.
+pub type ByNamespace<T> = BTreeMap<String, Vec<T>>;
+
+/// A pod and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedPod {
+    /// uid of the controller in its `ownerReferences`.
+    pub controller: Option<String>,
+    pub pod: Pod,
+}
+
+impl OwnedPod {
+    /// The pod and its ordinal if it is one of `set` by uid: a pod of that name may be of an older set, or of nobody.
+    #[must_use]
+    pub fn of(self, set: &StatefulSet) -> Option<(Ordinal, Pod)> {
+        let ordinal = Ordinal::of_pod(&set.name, &self.pod.name)?;
+        (self.controller.as_ref() == Some(&set.uid)).then_some((ordinal, self.pod))
+    }
+}
+
+/// Which pods to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pods<'a> {
+    /// Pods `SET-N` of these ordinals: can be asked before the set itself is known.
+    Ordinals { set: &'a str, ordinals: std::ops::Range<u32> },
+    /// Every pod that belongs to some StatefulSet.
+    OfAnySet,
+    /// A label selector.
+    Selected(&'a str),
+}
+
+impl Pods<'_> {
+    fn selector(&self) -> String {
+        match self {
+            Self::Ordinals { set, ordinals } => {
+                let names: Vec<String> = ordinals.clone().map(|ordinal| Ordinal(ordinal).pod(set)).collect();
+                format!("{POD_NAME_LABEL} in ({})", names.join(","))
+            }
+            Self::OfAnySet => POD_NAME_LABEL.to_owned(),
+            Self::Selected(selector) => (*selector).to_owned(),
+        }
+    }
+}
+
+/// The StatefulSet of this name.
+///
+/// # Errors
+/// [`Kind::NotFound`]; [`Kind::Usage`] if it does not run MariaDB; no answer.
+pub async fn get_stateful_set(api: &Api, namespace: &str, name: &str) -> Result<StatefulSet, Failure> {
+    let ask = Ask { name: Some(name), ..stateful_sets("get", Scope::Namespace(namespace)) };
+    let found: raw::StatefulSet = api.get(&ask).await.map_err(|trouble| match trouble.kind {
+        Kind::NotFound => Failure::new(Kind::NotFound, format!("there is no StatefulSet {name} in namespace {namespace}"))
+            .hint("`kubectl mariadb status -A` shows every cluster you may see"),
+        _ => trouble.into(),
+    })?;
+    found.into_model().ok_or_else(|| {
+        Failure::new(Kind::Usage, format!("the StatefulSet {name} in namespace {namespace} does not run MariaDB"))
+            .hint("no container of its pod template has a MariaDB image, starts mariadbd, or serves port 3306 from a data volume")
+    })
+}
+
+/// Every StatefulSet that runs MariaDB, by namespace and name.
+///
+/// # Errors
+/// No answer; a missing right to list.
+pub async fn list_stateful_sets(api: &Api, scope: Scope<'_>, selector: Option<&str>) -> Result<Vec<StatefulSet>, Failure> {
+    let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+    let found: Vec<raw::StatefulSet> = list(api, &stateful_sets("list", scope), params).await?;
+    let mut sets: Vec<StatefulSet> = found.into_iter().filter_map(raw::StatefulSet::into_model).collect();
+    sets.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    Ok(sets)
+}
+
+const fn stateful_sets<'a>(verb: &'static str, scope: Scope<'a>) -> Ask<'a> {
+    Ask { verb, group: "/apis/apps/v1", resource: "statefulsets", namespace: scope.namespace(), name: None }
+}
+
+const fn listing<'a>(group: &'static str, resource: &'static str, scope: Scope<'a>) -> Ask<'a> {
+    Ask { verb: "list", group, resource, namespace: scope.namespace(), name: None }
+}
+
+/// Pods, by namespace.
+///
+/// # Errors
+/// No answer; a missing right to list.
+pub async fn list_pods(api: &Api, scope: Scope<'_>, which: &Pods<'_>) -> Result<ByNamespace<OwnedPod>, Failure> {
+    let params = ListParams::default().labels(&which.selector());
+    let found: Vec<raw::Pod> = list(api, &listing("/api/v1", "pods", scope), params).await?;
+    Ok(by_namespace(found.into_iter().filter_map(raw::Pod::into_model)))
+}
+
+/// Claims, by namespace.
+pub async fn list_claims(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Claim>> {
+    let ask = listing("/api/v1", "persistentvolumeclaims", scope);
+    extras(list(api, &ask, ListParams::default()).await, raw::Claim::into_model)
+}
+
+/// Services, by namespace.
+pub async fn list_services(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Service>> {
+    let ask = listing("/api/v1", "services", scope);
+    extras(list(api, &ask, ListParams::default()).await, raw::Service::into_model)
+}
+
+/// Endpoint slices that belong to a Service, by namespace.
+pub async fn list_endpoint_slices(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<EndpointSlice>> {
+    let ask = listing("/apis/discovery.k8s.io/v1", "endpointslices", scope);
+    extras(list(api, &ask, ListParams::default()).await, raw::EndpointSlice::into_model)
+}
+
+/// Warning events, by namespace, oldest first. Of a set's own objects: see [`is_about`].
+pub async fn list_warnings(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Event>> {
+    let ask = listing("/api/v1", "events", scope);
+    let found = list(api, &ask, ListParams::default().fields("type=Warning")).await;
+    extras(found, raw::Event::into_model).map(|mut events| {
+        events.values_mut().for_each(|events| events.sort_by_key(|event| event.last));
+        events
+    })
+}
+
+/// Whether an event is about the set, one of its pods or one of its claims.
+#[must_use]
+pub fn is_about(event: &Event, set: &StatefulSet) -> bool {
+    let name = event.object.rsplit('/').next().unwrap_or_default();
+    let claim_of = |template: &String| {
+        name.strip_prefix(template.as_str())
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|pod| Ordinal::of_pod(&set.name, pod))
+    };
+    name == set.name || Ordinal::of_pod(&set.name, name).is_some() || set.claim_templates.iter().find_map(claim_of).is_some()
+}
+
+/// Every node.
+pub async fn list_nodes(api: &Api) -> Fact<Vec<Node>> {
+    let found = list::<raw::Node>(api, &listing("/api/v1", "nodes", Scope::AllNamespaces), ListParams::default()).await;
+    Fact::from(found.map(|nodes| nodes.into_iter().map(raw::Node::into_model).collect()).map_err(Into::into))
+}
+
+/// These nodes; one that is missing in the answer does not exist any more.
+pub async fn get_nodes(api: &Api, names: impl IntoIterator<Item = &str>) -> Fact<Vec<Node>> {
+    let gets = names.into_iter().map(|name| async move {
+        let ask = Ask { verb: "get", group: "/api/v1", resource: "nodes", namespace: None, name: Some(name) };
+        api.get::<raw::Node>(&ask).await
+    });
+    let mut nodes = Vec::new();
+    for found in join_all(gets).await {
+        match found {
+            Ok(node) => nodes.push(node.into_model()),
+            Err(trouble) if trouble.kind == Kind::NotFound => {}
+            Err(trouble) => return Fact::Unknown(trouble.into()),
+        }
+    }
+    Fact::Known(nodes)
+}
+
+fn by_namespace<T>(found: impl Iterator<Item = (String, T)>) -> ByNamespace<T> {
+    let mut result = ByNamespace::new();
+    for (namespace, object) in found {
+        result.entry(namespace).or_default().push(object);
+    }
+    result
+}
+
+fn extras<R, T>(found: Result<Vec<R>, Trouble>, convert: impl Fn(R) -> Option<(String, T)>) -> Fact<ByNamespace<T>> {
+    Fact::from(found.map(|found| by_namespace(found.into_iter().filter_map(convert))).map_err(Into::into))
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    // The API server writes null for an empty list of some kinds.
+    items: Option<Vec<T>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+/// All pages of a list. If the continuation expires on the way (410), once again from the start.
+async fn list<T: DeserializeOwned>(api: &Api, ask: &Ask<'_>, params: ListParams) -> Result<Vec<T>, Trouble> {
+    match pages(api, ask, params.clone()).await {
+        Err(trouble) if trouble.code == Some(410) => pages(api, ask, params).await,
+        result => result,
+    }
+}
+
+async fn pages<T: DeserializeOwned>(api: &Api, ask: &Ask<'_>, params: ListParams) -> Result<Vec<T>, Trouble> {
+    let mut params = params.limit(PAGE);
+    let mut items = Vec::new();
+    loop {
+        let page: Page<T> = api.page(ask, &params).await?;
+        items.extend(page.items.unwrap_or_default());
+        match page.metadata.next.filter(|next| !next.is_empty()) {
+            Some(next) => params.continue_token = Some(next),
+            None => return Ok(items),
+        }
+    }
+}
