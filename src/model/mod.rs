@@ -2,6 +2,7 @@
 
 pub mod disk;
 pub mod fact;
+pub mod galera;
 pub mod grastate;
 pub mod gtid;
 pub mod gvwstate;
@@ -15,5 +16,6 @@ pub mod snapshot;
 pub mod target_name;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod topology;
 pub mod version;
 pub mod wsrep;

@@ -51,9 +51,39 @@ impl Snapshot {
         ordinal.pod(&self.target.name)
     }
 
+    /// The ordinal a host name or IP belongs to: `db-0`, `db-0.SERVICE`, `db-0.SERVICE.NAMESPACE.svc…`. A pod of that name in
+    /// another namespace is somebody else.
+    #[must_use]
+    pub fn ordinal_at(&self, host: &str) -> Option<Ordinal> {
+        let mut labels = host.split('.');
+        let pod = labels.next().and_then(|name| Ordinal::of_pod(&self.target.name, name));
+        let here = labels.next().is_none_or(|service| service == self.objects.stateful_set.service_name)
+            && labels.next().is_none_or(|namespace| namespace == self.target.namespace);
+        let is_ip = |member: &Member| member.pod.as_ref().is_some_and(|pod| pod.ip.as_deref() == Some(host));
+        let by_ip = || self.members.iter().find(|(_, member)| is_ip(member)).map(|(ordinal, _)| *ordinal);
+        pod.filter(|ordinal| here && self.members.contains_key(ordinal)).or_else(by_ip)
+    }
+
     /// Members the set wants to run now, `[start, start + replicas)`.
     pub fn expected(&self) -> impl Iterator<Item = (Ordinal, &Member)> {
         let set = &self.objects.stateful_set;
         self.members.iter().map(|(ordinal, member)| (*ordinal, member)).filter(|(ordinal, _)| set.wants(*ordinal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::healthy_galera;
+
+    #[test]
+    fn a_host_is_a_pod_by_its_name_here_or_its_ip() {
+        let seen = healthy_galera();
+        for host in ["db-1", "db-1.db", "db-1.db.shop", "db-1.db.shop.svc.cluster.local", "127.0.0.12"] {
+            assert_eq!(seen.ordinal_at(host), Some(Ordinal(1)), "{host}");
+        }
+        for host in ["", "db", "db-7", "db-1.db.other.svc", "db-1.example.org", "10.0.0.1", "db-01"] {
+            assert_eq!(seen.ordinal_at(host), None, "{host}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::disk::{Disk, Process, Space, StateFile};
-use super::fact::{Fact, Why};
+use super::fact::{Fact, Obstacle, Why};
 use super::grastate::Grastate;
 use super::gvwstate::Gvwstate;
 use super::kubernetes::{
@@ -80,6 +80,56 @@ pub(crate) fn galera(recorded: &[&str]) -> Snapshot {
     let statuses: Vec<Status> = recorded.iter().map(|tsv| Status::from_variables(&variables(tsv)).unwrap()).collect();
     let view: Vec<ViewMember> = (0..).zip(&statuses).filter_map(|(ordinal, status)| view_member(ordinal, status)).collect();
     snapshot((0..).zip(statuses).map(|(ordinal, status)| galera_server(ordinal, status, view.clone())))
+}
+
+/// A recorded moment of `fixtures/views-10.11`: one member per recorded server, given as `three-n1`; of a member given as
+/// `-` the server takes no connections.
+pub(crate) fn moment(servers: [&str; 3]) -> Snapshot {
+    let mut seen = snapshot((0..).zip(servers).map(|(ordinal, recorded)| match recorded {
+        "-" => server(ordinal),
+        _ => {
+            let status = Status::from_variables(&variables(&view_fixture(recorded, "status"))).unwrap();
+            let rows = view_fixture(recorded, "members");
+            galera_server(ordinal, status, rows.lines().map(view_row).collect())
+        }
+    }));
+    for (ordinal, _) in (0..).zip(servers).filter(|(_, recorded)| *recorded == "-") {
+        let why = Why::NoSql { obstacle: Obstacle::NoSocket, message: format!("db-{ordinal} takes no connections") };
+        seen.members.get_mut(&Ordinal(ordinal)).unwrap().server = Fact::Unknown(why);
+    }
+    seen
+}
+
+/// The members of a network cut after which somebody told the minority to bootstrap: two Primary components, equal in state
+/// UUID and view number.
+pub(crate) fn split_brain() -> Snapshot {
+    moment(["twoprimaries-n1", "twoprimaries-n2", "twoprimaries-n3"])
+}
+
+/// db-2 is cut off from the others and has noticed.
+pub(crate) fn cut_off() -> Snapshot {
+    moment(["cut-10s-n1", "cut-10s-n2", "cut-10s-n3"])
+}
+
+/// Formed again by itself after a crash of all: Primary, Synced, and a zero state UUID.
+pub(crate) fn zero_uuid() -> Snapshot {
+    moment(["zero-n1", "zero-n2", "zero-n3"])
+}
+
+fn view_fixture(recorded: &str, what: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/views-10.11/{recorded}-{what}.tsv"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn view_row(row: &str) -> ViewMember {
+    let columns: Vec<&str> = row.split('\t').collect();
+    let [uuid, cluster_uuid, name, address] = columns[..] else { panic!("not four columns: {row}") };
+    ViewMember {
+        uuid: uuid.parse().unwrap(),
+        cluster_uuid: cluster_uuid.parse().unwrap(),
+        name: name.to_owned(),
+        address: address.to_owned(),
+    }
 }
 
 /// db-0 is the primary, db-1 and db-2 replicate from it; everything has arrived.
