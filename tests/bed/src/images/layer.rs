@@ -41,14 +41,18 @@ impl LayerWriter {
         Ok(Self { path, tar })
     }
 
-    /// A folder owned by root.
-    pub fn folder(&mut self, name: &str, mode: u32) -> Result<()> {
-        self.made(EntryType::Directory, &format!("{name}/"), mode, &[])
+    /// A folder owned by user and group `owner`.
+    pub fn folder(&mut self, name: &str, mode: u32, owner: u32) -> Result<()> {
+        let mut header = header(EntryType::Directory, mode, 0);
+        header.set_uid(u64::from(owner));
+        header.set_gid(u64::from(owner));
+        Ok(self.tar.append_data(&mut header, format!("{name}/"), std::io::empty())?)
     }
 
     /// A file owned by root.
     pub fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> Result<()> {
-        self.made(EntryType::Regular, name, mode, content)
+        let mut header = header(EntryType::Regular, mode, content.len());
+        Ok(self.tar.append_data(&mut header, name, content)?)
     }
 
     pub fn symlink(&mut self, name: &str, target: &str) -> Result<()> {
@@ -74,11 +78,6 @@ impl LayerWriter {
         let mut hashing = self.tar.into_inner()?;
         hashing.flush()?;
         Ok(Layer { path: self.path, digest: hex(&hashing.hash.finalize()) })
-    }
-
-    fn made(&mut self, kind: EntryType, name: &str, mode: u32, content: &[u8]) -> Result<()> {
-        let mut header = header(kind, mode, content.len());
-        Ok(self.tar.append_data(&mut header, name, content)?)
     }
 }
 
@@ -279,7 +278,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str| {
             let mut writer = LayerWriter::create(dir.path().join(name)).unwrap();
-            writer.folder("bin", 0o755).unwrap();
+            writer.folder("bin", 0o755, 0).unwrap();
             writer.file("bin/sh", 0o755, b"#!").unwrap();
             writer.symlink("bin/bash", "sh").unwrap();
             writer.finish().unwrap()

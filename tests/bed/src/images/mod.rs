@@ -2,8 +2,11 @@
 //! this machine's own programs, the Go module proxy and the Debian archive; no registry of images
 //! is needed. Their names are `bed.local/<name>:<tag>`, so pods must not pull them.
 
+mod apt;
 mod archive;
-pub mod layer;
+mod debian;
+mod layer;
+mod mariadb;
 mod small;
 
 use std::path::PathBuf;
@@ -14,12 +17,21 @@ use crate::cache::Cache;
 use crate::progress::Progress;
 
 /// The Debian packages that this module's builds need.
-pub const PACKAGES: &[&str] = &["busybox-static", "gcc", "libc6-dev"];
+pub const PACKAGES: &[&str] = &["busybox-static", "debian-archive-keyring", "gcc", "libc6-dev", "mmdebstrap"];
 
 /// The archives of all images, built where they are not in the cache.
 ///
 /// # Errors
 /// If a program is missing or a build fails.
 pub fn all(cache: &Cache, progress: &Progress) -> Result<Vec<PathBuf>> {
-    Ok(vec![small::pause(cache)?, small::busybox(cache)?, small::coredns(cache, progress)?])
+    let mut archives = vec![small::pause(cache)?, small::busybox(cache)?, small::coredns(cache, progress)?];
+    // Half of a release's time is waiting for one processor.
+    let made = std::thread::scope(|scope| {
+        let begin = |release| scope.spawn(move || mariadb::archive(release, cache, progress));
+        mariadb::RELEASES.map(begin).map(|thread| thread.join().expect("it has panicked"))
+    });
+    for archive in made {
+        archives.push(archive?);
+    }
+    Ok(archives)
 }

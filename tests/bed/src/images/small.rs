@@ -41,7 +41,7 @@ pub fn busybox(cache: &Cache) -> Result<PathBuf> {
     ensure!(is_static(&program), missing);
     one(cache, "busybox", &[&program], |layer, _| {
         for (folder, mode) in [("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777)] {
-            layer.folder(folder, mode)?;
+            layer.folder(folder, mode, 0)?;
         }
         layer.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;
         layer.file("etc/group", 0o644, b"root:x:0:\n")?;
