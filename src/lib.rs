@@ -11,6 +11,7 @@ pub mod failure;
 #[cfg(test)]
 mod generated;
 pub mod model;
+pub mod observe;
 pub mod output;
 pub mod process;
 

@@ -1,0 +1,126 @@
+//! Facts that make the picture richer and that nobody has to be allowed to read.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::within;
+use crate::api::Api;
+use crate::api::objects::{
+    ByNamespace, Scope, get_nodes, is_about, list_claims, list_endpoint_slices, list_nodes, list_services, list_warnings,
+};
+use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Service, StatefulSet};
+use crate::model::snapshot::Snapshot;
+
+/// Lists under way beside the needed requests. They never hold the look at the pods up.
+pub struct Extras {
+    claims: JoinHandle<Fact<ByNamespace<Claim>>>,
+    services: JoinHandle<Fact<ByNamespace<Service>>>,
+    slices: JoinHandle<Fact<ByNamespace<EndpointSlice>>>,
+    events: JoinHandle<Fact<ByNamespace<Event>>>,
+}
+
+/// What the lists brought.
+pub struct Found {
+    claims: Fact<ByNamespace<Claim>>,
+    services: Fact<ByNamespace<Service>>,
+    slices: Fact<ByNamespace<EndpointSlice>>,
+    events: Fact<ByNamespace<Event>>,
+}
+
+/// A scope that a task of its own can keep.
+#[derive(Clone)]
+struct OwnScope(Option<String>);
+
+impl OwnScope {
+    fn get(&self) -> Scope<'_> {
+        self.0.as_deref().map_or(Scope::AllNamespaces, Scope::Namespace)
+    }
+}
+
+impl Extras {
+    /// Starts all lists.
+    pub fn ask(api: &Api, scope: Scope<'_>) -> Self {
+        let scope = OwnScope(match scope {
+            Scope::Namespace(namespace) => Some(namespace.to_owned()),
+            Scope::AllNamespaces => None,
+        });
+        macro_rules! start {
+            ($list:ident) => {{
+                let (api, scope) = (api.clone(), scope.clone());
+                tokio::spawn(async move { $list(&api, scope.get()).await })
+            }};
+        }
+        Self {
+            claims: start!(list_claims),
+            services: start!(list_services),
+            slices: start!(list_endpoint_slices),
+            events: start!(list_warnings),
+        }
+    }
+
+    /// Waits for all of them, `limit` at most.
+    pub async fn wait(self, limit: Duration) -> Found {
+        let (claims, services, slices, events) = tokio::join!(
+            within(limit, joined(self.claims)),
+            within(limit, joined(self.services)),
+            within(limit, joined(self.slices)),
+            within(limit, joined(self.events)),
+        );
+        Found { claims, services, slices, events }
+    }
+}
+
+async fn joined<T>(task: JoinHandle<Fact<T>>) -> Fact<T> {
+    task.await.unwrap_or_else(|_| Fact::Unknown(Why::Failed("the request was given up".into())))
+}
+
+impl Found {
+    /// Gives a snapshot what is about its own set.
+    pub fn share(&self, snapshot: &mut Snapshot) {
+        let namespace = snapshot.target.namespace.clone();
+        let set = &snapshot.objects.stateful_set;
+        let pods: BTreeSet<String> = snapshot.members.keys().map(|ordinal| ordinal.pod(&set.name)).collect();
+        let claims: BTreeSet<String> =
+            set.claim_templates.iter().flat_map(|template| pods.iter().map(move |pod| format!("{template}-{pod}"))).collect();
+        let mounted: BTreeSet<&String> =
+            snapshot.members.values().filter_map(|member| member.pod.as_ref()).flat_map(|pod| &pod.claims).collect();
+        let found_claims = own(&self.claims, &namespace, |claim| claims.contains(&claim.name) || mounted.contains(&claim.name));
+        let slices = own(&self.slices, &namespace, |slice| slice.endpoints.keys().any(|pod| pods.contains(pod)));
+        let services = own(&self.services, &namespace, |service| reaches(service, set));
+        let events = own(&self.events, &namespace, |event| is_about(event, set));
+        let objects = &mut snapshot.objects;
+        objects.claims = found_claims;
+        objects.endpoint_slices = slices;
+        objects.services = services;
+        objects.events = events;
+    }
+}
+
+/// A Service reaches pods of the set: it is the set's own, or it selects by a label the set selects by.
+fn reaches(service: &Service, set: &StatefulSet) -> bool {
+    let agrees = |(key, value): (&String, &String)| set.selector.get(key).map(|own| own == value);
+    let labels: Vec<bool> = service.selector.iter().filter_map(agrees).collect();
+    service.name == set.service_name || (!labels.is_empty() && labels.into_iter().all(|same| same))
+}
+
+fn own<T: Clone>(all: &Fact<ByNamespace<T>>, namespace: &str, mine: impl Fn(&T) -> bool) -> Fact<Vec<T>> {
+    match all {
+        Fact::Known(found) => {
+            Fact::Known(found.get(namespace).into_iter().flatten().filter(|object| mine(object)).cloned().collect())
+        }
+        Fact::Unknown(why) => Fact::Unknown(why.clone()),
+    }
+}
+
+/// The nodes of one cluster's pods.
+pub async fn nodes(api: &Api, names: Vec<String>, limit: Duration) -> Fact<Vec<Node>> {
+    within(limit, get_nodes(api, names.iter().map(String::as_str))).await
+}
+
+/// All nodes, for many clusters.
+pub async fn all_nodes(api: &Api, limit: Duration) -> Fact<Vec<Node>> {
+    within(limit, list_nodes(api)).await
+}

@@ -1,0 +1,188 @@
+//! Looks at a cluster: API server and pod exec, in parallel, into one snapshot.
+
+pub mod probe;
+
+mod assemble;
+mod extras;
+mod server;
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::future::{join, join_all, try_join};
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Semaphore;
+
+use crate::api::exec::{ExecEnd, exec};
+use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
+use crate::api::{Api, PodRef};
+use crate::failure::Failure;
+use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::{Pod, StatefulSet};
+use crate::model::names::{Ordinal, Target};
+use crate::model::snapshot::Snapshot;
+use crate::process::Clock;
+
+use extras::Extras;
+use probe::{LOADER, Looks, Sample};
+
+/// Ordinals whose pods are listed before the set itself is known: enough for nearly every cluster.
+const LIKELY_ORDINALS: std::ops::Range<u32> = 0..9;
+
+/// Execs under way at once when many clusters are looked at.
+const FAN_OUT: usize = 32;
+
+/// A look prints a few kilobytes; more than this is not ours.
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// How to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Depth {
+    /// Ask the pods, not just the API server.
+    pub exec: bool,
+    /// Deadline of each pod, and of extras once the needed objects are there.
+    pub pod_timeout: Duration,
+    pub clock: Clock,
+}
+
+/// One cluster: two rounds of requests, each in parallel.
+///
+/// # Errors
+/// The set or its pods could not be read. What a pod or an extra does not tell is an unknown fact, no error.
+pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapshot, Failure> {
+    let scope = Scope::Namespace(&target.namespace);
+    let extras = Extras::ask(api, scope);
+    let likely = Pods::Ordinals { set: &target.name, ordinals: LIKELY_ORDINALS };
+    let needed = try_join(get_stateful_set(api, &target.namespace, &target.name), list_pods(api, scope, &likely));
+    let (set, listed) = needed.await?;
+    let mut pods = pods_of(&set, listed.into_values().flatten());
+    if set.wanted().any(|ordinal| !LIKELY_ORDINALS.contains(&ordinal.0)) {
+        let wanted = Pods::Ordinals { set: &target.name, ordinals: set.start..set.start.saturating_add(set.replicas) };
+        let more = list_pods(api, scope, &wanted).await?;
+        pods.extend(pods_of(&set, more.into_values().flatten()));
+    }
+    let mut snapshot = assemble::snapshot(set, pods, depth.clock.now());
+    // The execs first: they take the connections of the first round.
+    let nodes: Vec<String> = nodes_of(&snapshot);
+    let (samples, nodes) = join(look_at_members(api, &snapshot, depth, None), extras::nodes(api, nodes, depth.pod_timeout)).await;
+    take(&mut snapshot, samples);
+    extras.wait(depth.pod_timeout).await.share(&mut snapshot);
+    snapshot.objects.nodes = nodes;
+    Ok(snapshot)
+}
+
+/// Every cluster of a namespace or of all: a number of lists that does not depend on how many clusters there are, then
+/// the pods of all of them. `each` is called with every cluster as soon as it is complete.
+///
+/// # Errors
+/// The sets or their pods could not be listed.
+pub async fn fleet(
+    api: &Api,
+    scope: Scope<'_>,
+    selector: Option<&str>,
+    depth: Depth,
+    mut each: impl FnMut(&Snapshot),
+) -> Result<Vec<Snapshot>, Failure> {
+    let extras = Extras::ask(api, scope);
+    let needed = try_join(list_stateful_sets(api, scope, selector), list_pods(api, scope, &Pods::OfAnySet));
+    let (sets, mut listed) = needed.await?;
+    let several = sets.len() > 1;
+    let mut snapshots: Vec<Snapshot> = Vec::with_capacity(sets.len());
+    for set in sets {
+        let (own, others) =
+            listed.remove(&set.namespace).unwrap_or_default().into_iter().partition::<Vec<_>, _>(|pod| is_of(&set, pod));
+        listed.insert(set.namespace.clone(), others);
+        let pods = pods_of(&set, own.into_iter());
+        snapshots.push(assemble::snapshot(set, pods, depth.clock.now()));
+    }
+    let nodes: Vec<String> = if several { Vec::new() } else { snapshots.iter().flat_map(nodes_of).collect() };
+    let asked_nodes = async {
+        if several { extras::all_nodes(api, depth.pod_timeout).await } else { extras::nodes(api, nodes, depth.pod_timeout).await }
+    };
+    let (extras, nodes) = join(extras.wait(depth.pod_timeout), asked_nodes).await;
+    for snapshot in &mut snapshots {
+        extras.share(snapshot);
+        snapshot.objects.nodes = nodes.clone();
+    }
+    let permits = Semaphore::new(FAN_OUT);
+    let mut looks: FuturesUnordered<_> = snapshots
+        .into_iter()
+        .map(|mut snapshot| async {
+            let samples = look_at_members(api, &snapshot, depth, Some(&permits)).await;
+            take(&mut snapshot, samples);
+            snapshot
+        })
+        .collect();
+    let mut complete = Vec::new();
+    while let Some(snapshot) = looks.next().await {
+        each(&snapshot);
+        complete.push(snapshot);
+    }
+    complete.sort_by(|a, b| a.target.cmp(&b.target));
+    Ok(complete)
+}
+
+fn is_of(set: &StatefulSet, pod: &OwnedPod) -> bool {
+    pod.controller.as_ref() == Some(&set.uid)
+}
+
+fn pods_of(set: &StatefulSet, pods: impl Iterator<Item = OwnedPod>) -> Vec<Pod> {
+    pods.filter_map(|pod| pod.of(set)).map(|(_, pod)| pod).collect()
+}
+
+fn nodes_of(snapshot: &Snapshot) -> Vec<String> {
+    let names = snapshot.members.values().filter_map(|member| member.pod.as_ref()?.node.clone());
+    names.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+}
+
+/// Looks at every member whose database container runs, all at once or as permits allow.
+async fn look_at_members(api: &Api, seen: &Snapshot, depth: Depth, permits: Option<&Semaphore>) -> Vec<(Ordinal, Sample)> {
+    if !depth.exec {
+        return Vec::new();
+    }
+    let layout = &seen.objects.stateful_set.layout;
+    let script = probe::script(layout, Looks::Once);
+    let looks = seen.members.iter().filter(|(_, member)| member.server == Fact::Unknown(Why::NotAsked)).map(|(ordinal, _)| {
+        let pod = PodRef {
+            namespace: seen.target.namespace.clone(),
+            name: seen.pod_name(*ordinal),
+            container: layout.container.clone(),
+        };
+        let script = script.as_bytes();
+        async move {
+            // A closed semaphore would only mean no limit.
+            let _permit = match permits {
+                Some(permits) => permits.acquire().await.ok(),
+                None => None,
+            };
+            (*ordinal, look(api, &pod, script, depth).await)
+        }
+    });
+    join_all(looks).await
+}
+
+async fn look(api: &Api, pod: &PodRef, script: &[u8], depth: Depth) -> Sample {
+    let asked = depth.clock.now();
+    match exec(api, pod, &LOADER, script, depth.pod_timeout, MAX_OUTPUT).await {
+        ExecEnd::Exited { code: 0, stdout, .. } => probe::read(&stdout, asked),
+        ExecEnd::Exited { code, stderr, .. } => {
+            let said = String::from_utf8_lossy(&stderr);
+            Sample::unknown(&Why::Failed(format!("the look at the pod ended with exit code {code}: {}", said.trim())))
+        }
+        ExecEnd::Refused(why) | ExecEnd::Lost(why) => Sample::unknown(&why),
+    }
+}
+
+fn take(snapshot: &mut Snapshot, samples: Vec<(Ordinal, Sample)>) {
+    for (ordinal, sample) in samples {
+        if let Some(member) = snapshot.members.get_mut(&ordinal) {
+            member.server = sample.server;
+            member.files = sample.files;
+        }
+    }
+}
+
+/// An extra within its deadline, or why not.
+async fn within<T>(limit: Duration, asked: impl Future<Output = Fact<T>>) -> Fact<T> {
+    tokio::time::timeout(limit, asked).await.unwrap_or(Fact::Unknown(Why::TimedOut(limit)))
+}

@@ -1,0 +1,330 @@
+//! The look of one pod: the script that runs in the container, and the reading of what it prints.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::server;
+use crate::api::sql;
+use crate::model::disk::{Disk, Process, Space, StateFile};
+use crate::model::fact::{Fact, Obstacle, Why};
+use crate::model::grastate::Grastate;
+use crate::model::gvwstate::Gvwstate;
+use crate::model::kubernetes::Layout;
+use crate::model::server::Server;
+
+/// Starts every section line of a sample, and heads every result set in it.
+pub const MARK: &str = "@@kubectl-mariadb@@";
+
+/// The last line of a sample.
+pub const END: &str = "@@kubectl-mariadb@@ end";
+
+/// Reads the script from stdin up to the line `--go` and runs it. The script is not in argv, so neither it nor any
+/// SQL is in audit logs and process lists; stdin need not end, which the older exec protocol (v4) cannot say.
+pub const LOADER: [&str; 3] = ["sh", "-c", "s=; while IFS= read -r l && [ \"$l\" != --go ]; do s=\"$s$l\n\"; done; eval \"$s\""];
+
+const FUNCTIONS: &str = include_str!("probe.sh");
+
+/// One sample per newline on stdin; ends when stdin ends, or after 30 s without a newline where the shell can tell.
+const SESSION: &str = "if [ -n \"$BASH_VERSION\" ]; then wait_for() { IFS= read -r -t 30 _; }; \
+                       else wait_for() { IFS= read -r _; }; fi\nwhile wait_for; do sample; done\n";
+
+/// How often the script looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    Once,
+    /// Once per newline.
+    Session,
+}
+
+/// The text to write to the loader's stdin.
+#[must_use]
+pub fn script(layout: &Layout, looks: Looks) -> String {
+    let mounts = layout.mounts.iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>().join("\n");
+    let settings = [
+        ("mark", MARK),
+        ("mounts", &mounts),
+        ("sql", &server::questions(MARK)),
+        ("view_sql", &server::view_question(MARK)),
+        ("end_sql", &server::last_question(MARK)),
+    ];
+    let mut text: String = settings.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+    text.push_str(FUNCTIONS);
+    text.push_str(match looks {
+        Looks::Once => "sample\n",
+        Looks::Session => SESSION,
+    });
+    text.push_str("--go\n");
+    text
+}
+
+/// A word for the shell, whatever it holds.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// What one look at one pod found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub server: Fact<Server>,
+    pub files: Fact<Disk>,
+}
+
+impl Sample {
+    /// Nothing is known, for one reason.
+    #[must_use]
+    pub fn unknown(why: &Why) -> Self {
+        Self { server: Fact::Unknown(why.clone()), files: Fact::Unknown(why.clone()) }
+    }
+}
+
+/// Reads one sample. Output without its last line was cut: then nothing of it is trusted.
+#[must_use]
+pub fn read(output: &[u8], asked: Timestamp) -> Sample {
+    let sections = Sections::of(output);
+    if !sections.has("end") {
+        return Sample::unknown(&Why::Failed("the look at the pod was cut short: its output has no end".into()));
+    }
+    let files = disk(&sections, asked);
+    let server = if matches!(files, Ok(Disk { process: Process::None, .. })) && !sections.answered() {
+        Err(Why::NotRunning("no mariadbd process runs in the container".into()))
+    } else {
+        answers(&sections).and_then(|sets| server::read(&sets, asked).map_err(Why::Failed))
+    };
+    Sample { server: server.into(), files: files.into() }
+}
+
+/// Sections by name: the words behind the name on its line, and the bytes up to the next section.
+struct Sections<'a>(BTreeMap<&'a str, (&'a str, &'a [u8])>);
+
+impl<'a> Sections<'a> {
+    fn of(output: &'a [u8]) -> Self {
+        let mut sections = BTreeMap::new();
+        let starts: Vec<(usize, usize)> = lines(output)
+            .filter(|(start, end)| {
+                output[*start..*end].starts_with(MARK.as_bytes()) && output.get(start + MARK.len()) == Some(&b' ')
+            })
+            .collect();
+        for (number, (start, end)) in starts.iter().enumerate() {
+            let Ok(header) = std::str::from_utf8(&output[start + MARK.len() + 1..*end]) else { continue };
+            let (name, words) = header.split_once(' ').unwrap_or((header, ""));
+            let body = (end + 1).min(output.len());
+            // The script writes a line end before each section line: it is not part of the section before.
+            let next = starts.get(number + 1).map_or(output.len(), |(next, _)| next.saturating_sub(1));
+            sections.insert(name, (words, &output[body.min(next)..next.max(body.min(next))]));
+        }
+        Self(sections)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn words(&self, name: &str) -> &'a str {
+        self.0.get(name).map_or("", |(words, _)| words)
+    }
+
+    fn bytes(&self, name: &str) -> &'a [u8] {
+        self.0.get(name).map_or(&[], |(_, bytes)| bytes)
+    }
+
+    fn text(&self, name: &str) -> std::borrow::Cow<'a, str> {
+        String::from_utf8_lossy(self.bytes(name))
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        self.text(name).lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The client delivered all result sets.
+    fn answered(&self) -> bool {
+        sql::result_sets(MARK, &self.text("sql")).contains_key("end")
+    }
+}
+
+/// Start and end (without line end) of each line.
+fn lines(output: &[u8]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut start = 0;
+    output.split(|byte| *byte == b'\n').map(move |line| {
+        let range = (start, start + line.len());
+        start = range.1 + 1;
+        range
+    })
+}
+
+fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
+    let place = sections.list("datadir");
+    let [datadir, condition] = place.as_slice() else {
+        return Err(Why::Failed("the look at the pod names no data directory".into()));
+    };
+    match condition.as_str() {
+        "missing" => return Err(Why::Failed(format!("the data directory {datadir} does not exist in the container"))),
+        "unreadable" => return Err(Why::Failed(format!("the container's user may not read the data directory {datadir}"))),
+        _ => {}
+    }
+    let info = ["mariadb_upgrade_info", "mysql_upgrade_info"].into_iter().find(|name| sections.words(name) == "present");
+    Ok(Disk {
+        asked,
+        datadir: datadir.clone(),
+        initialised: condition == "initialised",
+        grastate: state_file(sections, "grastate.dat", datadir, Grastate::parse)?,
+        gvwstate: state_file(sections, "gvwstate.dat", datadir, Gvwstate::parse)?,
+        transfer_markers: sections.list("markers"),
+        upgrade_info: info.map(|name| sections.text(name).trim_matches(['\0', '\n', ' ']).to_owned()),
+        space: space(&sections.text("space")).map_err(Why::Failed)?,
+        process: process(&sections.text("process")).map_err(Why::Failed)?,
+        bootstrap_switches: sections.list("switches"),
+    })
+}
+
+fn state_file<T>(
+    sections: &Sections<'_>,
+    name: &str,
+    datadir: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<StateFile<T>, Why> {
+    match sections.words(name) {
+        "absent" => Ok(StateFile::read(None, parse)),
+        "present" => Ok(StateFile::read(Some(sections.bytes(name)), parse)),
+        "unreadable" => Err(Why::Failed(format!("the container's user may not read {datadir}/{name}"))),
+        _ => Err(Why::Failed(format!("the look at the pod does not mention {name}"))),
+    }
+}
+
+/// The last line of `df -kP`: file system, blocks, used, available, capacity, mount point.
+fn space(text: &str) -> Result<Space, String> {
+    let problem = || format!("df does not say how full the volume is: {}", text.trim());
+    // The name of the file system may hold blanks: count from the capacity (`12%`).
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let capacity = words.iter().position(|word| word.ends_with('%')).ok_or_else(problem)?;
+    let [total, used, available] = words.get(capacity.wrapping_sub(3)..capacity).ok_or_else(problem)? else {
+        return Err(problem());
+    };
+    let bytes = |word: &str| word.parse::<u64>().map(|kib| kib * 1024).map_err(|_| problem());
+    Ok(Space { total: bytes(total)?, used: bytes(used)?, available: bytes(available)? })
+}
+
+/// `PID STATE`, then one `listen HEXPORT` line per listening socket; nothing when no server runs.
+fn process(text: &str) -> Result<Process, String> {
+    let mut lines = text.lines().filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else { return Ok(Process::None) };
+    let problem = || format!("the state of the server process is unreadable: {first}");
+    let (pid, state) = first.split_once(' ').ok_or_else(problem)?;
+    let mut listening: Vec<u16> = lines
+        .filter_map(|line| line.strip_prefix("listen "))
+        .map(|port| u16::from_str_radix(port, 16).map_err(|_| problem()))
+        .collect::<Result<_, _>>()?;
+    listening.sort_unstable();
+    listening.dedup();
+    Ok(Process::Running { pid: pid.parse().map_err(|_| problem())?, state: state.chars().next().ok_or_else(problem)?, listening })
+}
+
+/// The result sets of the client, or why there are none.
+fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, Why> {
+    if sections.words("sql-end") == "noclient" {
+        let message = "the container has neither the mariadb nor the mysql client".into();
+        return Err(Why::NoSql { obstacle: Obstacle::NoClient, message });
+    }
+    let sets = sql::result_sets(MARK, &sections.text("sql"));
+    if sets.contains_key("end") {
+        return Ok(sets);
+    }
+    let end = sections.text("sql-end");
+    let exit = end.lines().rev().find_map(|line| line.strip_prefix("exit ")?.parse().ok());
+    let errors: String = end.lines().filter(|line| !line.starts_with("exit ")).map(|line| format!("{line}\n")).collect();
+    Err(sql::obstacle(exit.unwrap_or(0), &errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn sample(sql: &str, sql_end: &str) -> Vec<u8> {
+        format!(
+            "\n{MARK} process\n17 S\nlisten 0CEA\nlisten 11D7\nlisten 0CEA\n\
+             \n{MARK} datadir\n/var/lib/mysql\ninitialised\n\
+             \n{MARK} markers\nsst_in_progress\n\
+             \n{MARK} grastate.dat present\n# GALERA saved state\nversion: 2.1\n\
+             uuid:    2ec812f1-e4f6-11f1-ad8a-7a5c33de3170\nseqno:   -1\nsafe_to_bootstrap: 0\n   \
+             \n{MARK} gvwstate.dat absent\n\
+             \n{MARK} mariadb_upgrade_info present\n11.8.6-MariaDB\0\n\
+             \n{MARK} space\n/dev/my disk 1000 600 350 64% /var/lib/mysql\n\
+             \n{MARK} switches\nfile /etc/mysql/conf.d/1-bootstrap.cnf\n\
+             \n{MARK} sql\n{sql}\n{MARK} sql-end client\n{sql_end}\n\
+             \n{MARK} end\n"
+        )
+        .into_bytes()
+    }
+
+    fn answers() -> String {
+        format!(
+            "{MARK}\nvariables\njson\n{{\"gtid_binlog_pos\":\"0-100-7\",\"gtid_binlog_state\":\"0-100-7\",\"gtid_current_pos\":\"0-100-7\",\
+             \"gtid_domain_id\":\"0\",\"gtid_slave_pos\":\"\",\"gtid_strict_mode\":\"ON\",\"hostname\":\"db-0\",\
+             \"innodb_flush_log_at_trx_commit\":\"1\",\"log_bin\":\"ON\",\"log_slave_updates\":\"ON\",\"max_connections\":\"151\",\
+             \"read_only\":\"OFF\",\"server_id\":\"100\",\"version\":\"11.8.6-MariaDB-log\"}}\n\
+             {MARK}\nstatus\njson\n{{\"slaves_connected\":\"2\",\"threads_connected\":\"3\",\"uptime\":\"60\"}}\n\
+             {MARK}\nreplicas\n{MARK}\nend\nsentinel\nend\n"
+        )
+    }
+
+    #[test]
+    fn a_whole_sample_is_read() {
+        let sample = read(&sample(&answers(), "exit 0"), NOW);
+        let disk = sample.files.known().expect("files");
+        assert_eq!(disk.process, Process::Running { pid: 17, state: 'S', listening: vec![3306, 4567] });
+        assert_eq!(disk.space, Space { total: 1_024_000, used: 614_400, available: 358_400 });
+        assert_eq!(disk.transfer_markers, ["sst_in_progress"]);
+        assert_eq!(disk.upgrade_info.as_deref(), Some("11.8.6-MariaDB"));
+        assert_eq!(disk.bootstrap_switches, ["file /etc/mysql/conf.d/1-bootstrap.cnf"]);
+        assert!(matches!(&disk.grastate, StateFile::Parsed(state) if state.seqno.is_none()));
+        assert_eq!(disk.gvwstate, StateFile::Absent);
+        let server = sample.server.known().expect("server");
+        assert_eq!((server.server_id, server.read_only, server.replicas_connected), (100, false, 2));
+        assert_eq!(server.gtid.binlog_pos.to_string(), "0-100-7");
+        assert!(server.galera.is_none() && server.channels.is_empty());
+    }
+
+    #[test]
+    fn a_server_that_refuses_leaves_the_files_known() {
+        let refusal = "ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: YES)\nexit 1";
+        let sample = read(&sample("", refusal), NOW);
+        assert!(sample.files.known().is_ok());
+        assert!(matches!(sample.server, Fact::Unknown(Why::NoSql { obstacle: Obstacle::WrongPassword, .. })));
+    }
+
+    #[test]
+    fn answers_without_their_end_are_not_trusted() {
+        let half = answers().replace(&format!("{MARK}\nend\nsentinel\nend\n"), "");
+        let sample = read(&sample(&half, "ERROR 1146 (42S02) at line 9: no such table\nexit 1"), NOW);
+        assert!(matches!(&sample.server, Fact::Unknown(Why::Failed(text)) if text.contains("1146")), "{:?}", sample.server);
+    }
+
+    #[test]
+    fn every_cut_of_the_output_is_noticed() {
+        let whole = sample(&answers(), "exit 0");
+        let end = whole.len() - 1;
+        for length in 0..end {
+            let cut = read(&whole[..length], NOW);
+            assert!(cut.server.known().is_err() && cut.files.known().is_err(), "cut at {length}");
+        }
+        assert!(read(&whole[..end], NOW).server.known().is_ok());
+    }
+
+    #[test]
+    fn the_script_carries_mount_paths_as_words_of_the_shell() {
+        use crate::model::kubernetes::{Mount, VolumeSource};
+        let mount = |path: &str| Mount { path: path.into(), volume: "data".into(), source: VolumeSource::Claim };
+        let layout = Layout {
+            container: "db".into(),
+            image: "mariadb:11.8".into(),
+            mounts: vec![mount("/data dir"), mount("/it's")],
+            bootstrap_switches: vec![],
+        };
+        let text = script(&layout, Looks::Once);
+        assert!(text.contains("mounts='/data dir\n/it'\\''s'\n"), "{text}");
+        assert!(text.ends_with("\nsample\n--go\n"));
+        assert_eq!(text.lines().filter(|line| *line == "--go").count(), 1);
+    }
+}
