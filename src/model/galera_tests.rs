@@ -170,9 +170,8 @@ fn the_votes_of_arbitrators_and_joiners_count() {
     assert_eq!((with_arbitrator.total(), with_arbitrator.unasked(), with_arbitrator.spare()), (3, 1, 1));
     let joining = votes(&moment(["joiner-n1", "joiner-n2", "-"])).unwrap();
     assert!(!joining.survives_loss([Ordinal(0), Ordinal(2)]));
-    let mut weighted = moment(["garbd-n1", "garbd-n2", "garbd-n3"]);
+    let mut weighted = moment(["weighted-n1", "garbd-n2", "garbd-n3"]);
     galera_mut(&mut weighted, 0).options.insert("pc.weight".to_owned(), "2".to_owned());
-    galera_mut(&mut weighted, 0).status.cluster_weight = Some(5);
     let weighted = votes(&weighted).unwrap();
     assert!(weighted.survives_loss([Ordinal(0)]) && !weighted.survives_loss([Ordinal(0), Ordinal(1)]));
     assert_eq!(votes(&moment(["nonprimary-n1", "-", "-"])), None);

@@ -74,7 +74,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::healthy_galera;
+    use crate::model::testing::{healthy_galera, healthy_replication, moment, zero_uuid};
 
     #[test]
     fn a_host_is_a_pod_by_its_name_here_or_its_ip() {
@@ -84,6 +84,14 @@ mod tests {
         }
         for host in ["", "db", "db-7", "db-1.db.other.svc", "db-1.example.org", "10.0.0.1", "db-01"] {
             assert_eq!(seen.ordinal_at(host), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_survives_being_written_down() {
+        for seen in [healthy_galera(), healthy_replication(), zero_uuid(), moment(["killed-1s-n1", "-", "-"])] {
+            let text = serde_json::to_string(&seen).unwrap();
+            assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), seen);
         }
     }
 }

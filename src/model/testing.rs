@@ -1,7 +1,5 @@
 //! Snapshots for tables of tests: realistic values, taken from recorded servers where there are any.
 
-#![allow(dead_code, reason = "built for the tables of every module")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -51,9 +49,6 @@ pub(crate) fn fixtures(ending: &str) -> Vec<(String, Vec<u8>)> {
 
 /// The set all test snapshots are about.
 pub(crate) const SET: &str = "db";
-
-/// The history of the recorded healthy cluster.
-pub(crate) const HISTORY: &str = "2ec812f1-e4f6-11f1-ad8a-7a5c33de3170";
 
 /// Name and value of each line of `mariadb -N -B`.
 pub(crate) fn variables(tsv: &str) -> BTreeMap<String, String> {
