@@ -121,12 +121,14 @@ impl Bed {
     /// The node that Kubernetes calls `name`.
     ///
     /// # Errors
-    /// If the bed has no such node.
+    /// If the bed was not asked to have such a node.
     pub fn node_named(&self, name: &str) -> Result<Node> {
-        let number = name.strip_prefix('n').and_then(|number| number.parse().ok());
-        number
-            .with_context(|| format!("The bed has no node {name:?}; its nodes are n1, n2 and so on."))
-            .and_then(|number| self.node(number))
+        let found = self.nodes().into_iter().find(|node| node.name() == name);
+        found.with_context(|| {
+            let names: Vec<String> = self.nodes().iter().map(Node::name).collect();
+            let has = if names.is_empty() { String::from("it has none") } else { format!("it has {}", names.join(", ")) };
+            format!("The bed {} has no node {name:?}; {has}.", self.layout.name())
+        })
     }
 
     /// The nodes that the bed was last asked to have.
@@ -257,7 +259,7 @@ impl Bed {
             return Ok(());
         }
         output_of_input(&mut self.kubectl(&["apply", "--filename=-"]), BASE)
-            .context("Storage classes and DNS cannot be set up.")?;
+            .context("Storage classes and DNS cannot be set up")?;
         Ok(fs::write(record, wanted)?)
     }
 
@@ -374,7 +376,7 @@ impl Bed {
 fn lock() -> Result<File> {
     fs::create_dir_all(STATE)?;
     let folder = File::open(STATE)?;
-    folder.lock().with_context(|| format!("{STATE} cannot be locked."))?;
+    folder.lock().with_context(|| format!("{STATE} cannot be locked"))?;
     Ok(folder)
 }
 

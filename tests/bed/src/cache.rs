@@ -69,7 +69,7 @@ impl Cache {
             return Ok(place);
         }
         let folder = self.root.join(kind);
-        fs::create_dir_all(&folder).with_context(|| format!("The cache folder {} cannot be made.", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("The cache folder {} cannot be made", folder.display()))?;
         let lock = File::create(folder.join(format!(".{inputs_digest}.lock")))?;
         lock.lock()?;
         // Another process may have built it while this one waited for the lock.
@@ -107,7 +107,7 @@ where
 
 fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("{} cannot be removed.", path.display())),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("{} cannot be removed", path.display())),
         _ => Ok(()),
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn make(group: &Path) -> Result<()> {
         );
     }
     for hierarchy in hierarchies {
-        make_in(&hierarchy, group).with_context(|| format!("The cgroup {} cannot be made.", hierarchy.join(group).display()))?;
+        make_in(&hierarchy, group).with_context(|| format!("The cgroup {} cannot be made", hierarchy.join(group).display()))?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(words: &[S]) -> Command {
 /// # Errors
 /// If it cannot be started or fails; the message holds the command line and what it said.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("`{}` cannot be started.", spoken(command)))?;
+    let output = command.output().with_context(|| format!("`{}` cannot be started", spoken(command)))?;
     checked(command, &output)
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn output_of_input(command: &mut Command, input: &str) -> Result<Stri
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("`{}` cannot be started.", spoken(command)))?;
+        .with_context(|| format!("`{}` cannot be started", spoken(command)))?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
     // A command that ends before it has read everything says itself why.
     let _ = stdin.write_all(input.as_bytes());

@@ -17,7 +17,7 @@ pub fn resolve(name: &str) -> Result<()> {
     socket.connect((DNS_ADDRESS, 53))?;
     socket.send(&question(name))?;
     let mut answer = [0; 512];
-    let length = socket.recv(&mut answer).with_context(|| format!("The DNS does not answer at {DNS_ADDRESS}."))?;
+    let length = socket.recv(&mut answer).with_context(|| format!("The DNS does not answer at {DNS_ADDRESS}"))?;
     ensure!(has_address(&answer[..length]), "The DNS knows no address of {name}.");
     Ok(())
 }

@@ -20,7 +20,7 @@ const QUESTIONS: [(&str, &[&str]); 3] = [
 ];
 
 pub(crate) fn copy(bed: &Bed, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("The logs have no place because {} cannot be made.", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("The logs have no place because {} cannot be made", folder.display()))?;
     copy_tree(&bed.layout().log(), &folder.join("control-plane"))?;
     for node in bed.nodes() {
         let place = folder.join(node.name());
@@ -59,7 +59,7 @@ fn copy_end(from: &Path, to: &Path) -> Result<()> {
     file.seek(SeekFrom::Start(size.saturating_sub(LIMIT)))?;
     let mut content = Vec::new();
     file.take(LIMIT).read_to_end(&mut content)?;
-    File::create(to)?.write_all(&content).with_context(|| format!("{} cannot be written.", to.display()))
+    File::create(to)?.write_all(&content).with_context(|| format!("{} cannot be written", to.display()))
 }
 
 #[cfg(test)]

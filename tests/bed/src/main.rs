@@ -1,9 +1,8 @@
 //! `cargo bed`: the bed's commands.
 
-mod cli {
-    pub mod shell;
-}
+mod cli;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,6 +46,16 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Format, lint and test everything
+    Test(cli::test::Args),
+    /// Break a node, and mend it
+    Node {
+        /// n1, n2 …
+        node: String,
+        action: NodeAction,
+    },
+    /// Kill the API server, and start it
+    ApiServer { action: ServerAction },
     /// PID 1 of a node
     #[command(hide = true)]
     NodeInit { node: String, root: PathBuf },
@@ -56,6 +65,24 @@ enum Command {
     /// Ask the cluster's DNS for a name
     #[command(hide = true)]
     Resolve { host: String },
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum NodeAction {
+    /// Cut its power: its processes are gone at once, its disk stays
+    Off,
+    /// Give it power again
+    On,
+    /// Pull its network cable
+    Cut,
+    /// Plug its network cable in again
+    Heal,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ServerAction {
+    Kill,
+    Start,
 }
 
 fn main() -> ExitCode {
@@ -75,12 +102,27 @@ fn run(args: &Args) -> Result<ExitCode> {
         Command::Down { purge } => bed.down(*purge)?,
         Command::Status => {
             let status = bed.status();
-            println!("{status}");
+            // A reader that has seen enough (`| head`) is no failure.
+            let _ = writeln!(std::io::stdout(), "{status}");
             if !status.complete() {
                 return Ok(ExitCode::FAILURE);
             }
         }
         Command::Shell { command } => cli::shell::run(&bed, command)?,
+        Command::Test(test) => return cli::test::run(&bed, test),
+        Command::Node { node, action } => {
+            let node = bed.node_named(node)?;
+            match action {
+                NodeAction::Off => node.power_off()?,
+                NodeAction::On => node.power_on()?,
+                NodeAction::Cut => node.cut()?,
+                NodeAction::Heal => node.heal()?,
+            }
+        }
+        Command::ApiServer { action } => match action {
+            ServerAction::Kill => bed.api_server().kill()?,
+            ServerAction::Start => bed.api_server().start()?,
+        },
         Command::NodeInit { node, root } => bed::init::run(node, root)?,
         Command::Provisioner => bed::provisioner::run(&bed),
         Command::Resolve { host } => bed::dns::resolve(host)?,

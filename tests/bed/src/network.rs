@@ -34,11 +34,15 @@ pub(crate) fn bed_up(bed: &Layout) -> Result<()> {
         String::from("link add br0 type bridge"),
         format!("addr add {API_ADDRESS}/24 dev br0"),
         String::from("link set br0 up"),
+        // A service that kube-proxy does not translate yet is refused here at once: whoever asks
+        // too early asks again, instead of waiting half a minute for an answer.
+        String::from("route add unreachable default"),
     ];
     for number in 1..=MAX_NODES {
         lines.push(route_to_pods(&bed.node(number)?));
     }
-    batch(bed.name(), &lines).inspect_err(|_| delete(bed.name(), &bed.network())).context("The bed's network cannot be made.")
+    let made = batch(bed.name(), &lines).and_then(|()| set(&bed.network(), &["net.ipv4.ip_forward=1"]));
+    made.inspect_err(|_| delete(bed.name(), &bed.network())).context("The bed's network cannot be made")
 }
 
 /// Makes a node's namespace and its cable to the bridge.
@@ -65,7 +69,12 @@ pub(crate) fn node_up(node: &NodeLayout) -> Result<()> {
     }
     batch(&inside, &lines)?;
     let settings = ["net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.bridge.bridge-nf-call-iptables=1"];
-    let enter = format!("--net={}", node.network().display());
+    set(&node.network(), &settings)
+}
+
+/// Changes kernel settings of one network.
+fn set(network: &Path, settings: &[&str]) -> Result<()> {
+    let enter = format!("--net={}", network.display());
     output(command(&["nsenter", &enter, "sysctl", "-qw"]).args(settings))?;
     Ok(())
 }
@@ -98,7 +107,7 @@ pub(crate) fn set_cable(node: &NodeLayout, plugged: bool) -> Result<()> {
     let state = if plugged { "up" } else { "down" };
     let cable = node.cable();
     batch(node.bed.name(), &[format!("link set {cable} {state}")])
-        .with_context(|| format!("The cable of node {} cannot be moved.", node.name()))
+        .with_context(|| format!("The cable of node {} cannot be moved", node.name()))
 }
 
 /// Whether a namespace is there; after a reboot its name may be left without it.
@@ -111,12 +120,12 @@ pub(crate) fn exists(network: &Path) -> bool {
 /// # Errors
 /// If the namespace is not there or the rights are missing.
 pub(crate) fn enter(network: &Path) -> Result<()> {
-    let file = fs::File::open(network).with_context(|| {
+    let file = fs::File::open(network).ok().with_context(|| {
         format!("The network {} cannot be entered because it is not there; start the bed with `cargo bed up`.", network.display())
     })?;
     use std::os::fd::AsFd;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-        .with_context(|| format!("The network {} cannot be entered.", network.display()))
+        .with_context(|| format!("The network {} cannot be entered", network.display()))
 }
 
 /// The processes that live in `network`, without this one and those that started it.

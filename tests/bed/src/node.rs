@@ -143,6 +143,7 @@ impl Node {
     /// # Errors
     /// If the node has no power.
     pub fn cut(&self) -> Result<()> {
+        self.powered()?;
         network::set_cable(&self.layout, false)
     }
 
@@ -151,6 +152,7 @@ impl Node {
     /// # Errors
     /// If the node has no power.
     pub fn heal(&self) -> Result<()> {
+        self.powered()?;
         network::set_cable(&self.layout, true)
     }
 
@@ -297,7 +299,7 @@ impl Node {
         ];
         for file in files {
             fs::copy(pki.join(&file), folder.join(&file))
-                .with_context(|| format!("{file} cannot be copied to node {}.", self.name()))?;
+                .with_context(|| format!("{file} cannot be copied to node {}", self.name()))?;
         }
         for program in ["kubelet", "kube-proxy"] {
             let from = self.layout.bed.bin().join(program);
@@ -352,7 +354,7 @@ impl Node {
 
 fn clear(folder: &Path) -> Result<()> {
     if folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed.", folder.display()))?;
+        fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
     }
     Ok(())
 }
@@ -360,7 +362,7 @@ fn clear(folder: &Path) -> Result<()> {
 /// Makes `to` the same file as `from`: a hard link, so that it costs nothing, or a copy.
 pub(crate) fn place_program(from: &Path, to: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
-    let wanted = fs::metadata(from).with_context(|| format!("The program {} is not there.", from.display()))?;
+    let wanted = fs::metadata(from).with_context(|| format!("The program {} is not there", from.display()))?;
     if let Ok(there) = fs::metadata(to) {
         let same = there.ino() == wanted.ino() && there.dev() == wanted.dev();
         let copied = there.size() == wanted.size() && there.modified()? == wanted.modified()?;
@@ -371,7 +373,7 @@ pub(crate) fn place_program(from: &Path, to: &Path) -> Result<()> {
     // A running program cannot be written to, but its name can be given to another file.
     remove_file(to)?;
     if fs::hard_link(fs::canonicalize(from)?, to).is_err() {
-        fs::copy(from, to).with_context(|| format!("{} cannot be written.", to.display()))?;
+        fs::copy(from, to).with_context(|| format!("{} cannot be written", to.display()))?;
         fs::File::options().write(true).open(to)?.set_modified(wanted.modified()?)?;
     }
     Ok(())

@@ -62,7 +62,7 @@ pub(crate) fn make(bed: &Layout) -> Result<()> {
         write(&pki.join("service-accounts.pub"), &key.public_key_pem())?;
     }
     let admin = pki.join("admin.conf");
-    fs::copy(&admin, kubeconfig(bed)).with_context(|| format!("{} cannot be copied.", admin.display()))?;
+    fs::copy(&admin, kubeconfig(bed)).with_context(|| format!("{} cannot be copied", admin.display()))?;
     Ok(())
 }
 
@@ -158,7 +158,7 @@ fn named(name: &str, group: Option<&str>) -> DistinguishedName {
 
 fn write(path: &Path, content: &str) -> Result<()> {
     let open = fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path);
-    open.and_then(|mut file| file.write_all(content.as_bytes())).with_context(|| format!("{} cannot be written.", path.display()))
+    open.and_then(|mut file| file.write_all(content.as_bytes())).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// RFC 4648 with padding.

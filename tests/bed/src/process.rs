@@ -50,7 +50,7 @@ impl Process {
         }
         match pidfd_send_signal(&pinned, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(cause) => Err(cause).with_context(|| format!("Process {} cannot be signalled.", self.pid)),
+            Err(cause) => Err(cause).with_context(|| format!("Process {} cannot be signalled", self.pid)),
         }
     }
 
@@ -122,7 +122,7 @@ pub(crate) fn spawn_detached(command: &Command, log: &Path) -> Result<u32> {
         .create(true)
         .append(true)
         .open(log)
-        .with_context(|| format!("The log {} cannot be opened.", log.display()))?;
+        .with_context(|| format!("The log {} cannot be opened", log.display()))?;
     let mut child = Command::new("setsid")
         .arg(command.get_program())
         .args(command.get_args())
@@ -130,7 +130,7 @@ pub(crate) fn spawn_detached(command: &Command, log: &Path) -> Result<u32> {
         .stderr(out.try_clone()?)
         .stdout(out)
         .spawn()
-        .context("setsid (package util-linux) cannot be started.")?;
+        .context("setsid (package util-linux) cannot be started")?;
     let pid = child.id();
     // Whoever lives long (a test) must not collect the exit statuses of what it started.
     std::thread::spawn(move || child.wait());
@@ -161,13 +161,13 @@ pub(crate) fn write_record<T: Serialize>(path: &Path, record: &T) -> Result<()> 
     let new = path.with_extension("new");
     fs::write(&new, serde_json::to_vec(record)?)
         .and_then(|()| fs::rename(&new, path))
-        .with_context(|| format!("{} cannot be written.", path.display()))
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Removes a file that may not be there.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("{} cannot be removed.", path.display())),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).with_context(|| format!("{} cannot be removed", path.display())),
         _ => Ok(()),
     }
 }

@@ -154,8 +154,7 @@ fn claimed(bed: &Bed, claim: &Claim) -> Result<()> {
     let size = claim.spec.resources.requests.get("storage");
     let size = size.context("The claim asks for no size.")?;
     let volume = format!("pvc-{uid}");
-    make(bed, node, &volume, kind, size)
-        .with_context(|| format!("The volume of {namespace}/{name} cannot be made on {node}."))?;
+    make(bed, node, &volume, kind, size).with_context(|| format!("The volume of {namespace}/{name} cannot be made on {node}"))?;
     let object = serde_json::json!({
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -198,7 +197,7 @@ fn released(bed: &Bed, volume: &Volume) -> Result<()> {
         return Ok(());
     };
     let name = &volume.metadata.name;
-    remove(bed, node, name).with_context(|| format!("The volume {name} cannot be removed from {node}."))?;
+    remove(bed, node, name).with_context(|| format!("The volume {name} cannot be removed from {node}"))?;
     output(&mut bed.kubectl(&["delete", "persistentvolume", name, "--wait=false"]))?;
     eprintln!("{name}: removed from {node}");
     Ok(())

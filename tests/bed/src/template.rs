@@ -36,7 +36,7 @@ kill %1; wait %1 || true
 pub(crate) fn template(cache: &Cache, progress: &Progress, archives: &[PathBuf]) -> Result<PathBuf> {
     let mut inputs = vec![output(&mut command(&["containerd", "--version"]))?];
     for archive in archives {
-        let found = fs::metadata(archive).with_context(|| format!("The image {} is not there.", archive.display()))?;
+        let found = fs::metadata(archive).with_context(|| format!("The image {} is not there", archive.display()))?;
         inputs.push(archive.display().to_string());
         inputs.push(format!("{} {}", found.size(), found.mtime()));
     }
@@ -53,7 +53,7 @@ fn import(place: &Path, archives: &[PathBuf], step: &Step) -> Result<()> {
     let alone = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
     let mut unshare = Command::new("unshare");
     unshare.args(alone).args(["bash", "-c", IMPORT, "import"]);
-    output(unshare.arg(place).args(archives)).with_context(|| "The images cannot be unpacked.")?;
+    output(unshare.arg(place).args(archives)).with_context(|| "The images cannot be unpacked")?;
     Ok(())
 }
 

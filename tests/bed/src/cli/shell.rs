@@ -30,7 +30,7 @@ pub fn run(bed: &Bed, words: &[String]) -> Result<()> {
     equip(&mut command, bed)?;
     let cause = command.exec();
     let program = words.first().unwrap_or(&shell);
-    Err(cause).with_context(|| format!("{program} cannot be started."))
+    Err(cause).with_context(|| format!("{program} cannot be started"))
 }
 
 /// Gives `command` the bed's kubeconfig, and a PATH that begins with `kubectl` and the plugin.

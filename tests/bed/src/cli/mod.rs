@@ -1,0 +1,5 @@
+//! The commands that are more than one call of the library.
+
+mod cargo;
+pub mod shell;
+pub mod test;
