@@ -52,7 +52,16 @@ literal() { # an SQL string
 }
 identifier() { printf '`%s`' "${1//\`/\`\`}"; }
 account() { printf '%s@%s' "$(literal "$1")" "$(literal "$2")"; }
-random() { head -c 24 /dev/urandom | base64 | tr '+/' 'xy'; }
+
+# The health check's password follows from root's, so that it is the same on every member of a Galera
+# cluster: a state transfer brings the donor's accounts, and mariadb-backup's removes the file here.
+write_credentials() { # FILE ROOT_PASSWORD ROOT_PASSWORD_HASH
+	(
+		umask 077
+		printf '[mariadb-client]\nuser=healthcheck\npassword=%s\nskip-ssl\n' "$(healthcheck_password "$2" "$3")" >"$1"
+	)
+}
+healthcheck_password() { printf 'healthcheck %s %s' "$1" "$2" | sha256sum | cut -c 1-32; }
 
 # SQL from stdin on the temporary server, as root. Scripts in /docker-entrypoint-initdb.d may use it.
 # The password goes by the environment: arguments can be seen by others.
@@ -88,14 +97,15 @@ password_clause() {
 
 # Accounts of this server alone: never written to the binary log.
 own_accounts() {
-	local clause host grants
+	local clause host grants check
+	check=$(healthcheck_password "$1" "$2")
 	clause=$(password_clause "$1" "$2")
 	# mariadb-install-db makes root accounts without a password; those of a host win over root@'%'.
 	echo "DELETE FROM mysql.proxies_priv WHERE host <> 'localhost';"
 	echo "DELETE FROM mysql.global_priv WHERE user = '' OR (user = 'root' AND host <> 'localhost'); FLUSH PRIVILEGES;"
 	grants=$(setting HEALTHCHECK_GRANTS USAGE)
 	for host in localhost 127.0.0.1 ::1; do
-		echo "CREATE USER IF NOT EXISTS $(account healthcheck $host) IDENTIFIED BY '$3'; GRANT $grants ON *.* TO $(account healthcheck $host);"
+		echo "CREATE USER IF NOT EXISTS $(account healthcheck $host) IDENTIFIED BY '$check'; GRANT $grants ON *.* TO $(account healthcheck $host);"
 	done
 	if [ -n "$(setting MYSQL_LOCALHOST_USER)" ]; then
 		echo "CREATE USER IF NOT EXISTS mysql@localhost IDENTIFIED VIA unix_socket;"
@@ -148,12 +158,12 @@ run_init_files() {
 }
 
 initialise() {
-	local password hash check argument arguments=()
+	local password hash argument arguments=()
 	password=$(setting ROOT_PASSWORD) hash=$(setting ROOT_PASSWORD_HASH)
 	if [ -z "$password$hash$(setting ALLOW_EMPTY_ROOT_PASSWORD)" ]; then
 		[ -n "$(setting RANDOM_ROOT_PASSWORD)" ] || fail "Database is uninitialized and password option is not specified
 	You need to specify one of MARIADB_ROOT_PASSWORD, MARIADB_ROOT_PASSWORD_HASH, MARIADB_ALLOW_EMPTY_ROOT_PASSWORD and MARIADB_RANDOM_ROOT_PASSWORD"
-		password=$(random)
+		password=$(head -c 24 /dev/urandom | base64)
 		note "GENERATED ROOT PASSWORD: $password"
 	fi
 	note "Initializing database files"
@@ -167,17 +177,13 @@ initialise() {
 	if [ -z "$(setting INITDB_SKIP_TZINFO)" ]; then
 		mariadb-tzinfo-to-sql --skip-write-binlog /usr/share/zoneinfo 2>/dev/null | docker_process_sql mysql
 	fi
-	check=$(random)
 	{
 		echo "SET @binlog = @@SESSION.sql_log_bin; SET SESSION sql_log_bin = 0;"
-		own_accounts "$password" "$hash" "$check"
+		own_accounts "$password" "$hash"
 		echo "SET SESSION sql_log_bin = @binlog;"
 		shared_accounts
 	} | docker_process_sql mysql
-	(
-		umask 077
-		printf '[mariadb-client]\nuser=healthcheck\npassword=%s\nskip-ssl\n' "$check" >"$DATADIR/.my-healthcheck.cnf"
-	)
+	write_credentials "$DATADIR/.my-healthcheck.cnf" "$password" "$hash"
 	ROOT_PASSWORD=$password
 	run_init_files
 	stop_temporary
@@ -229,4 +235,5 @@ if [ ! -d "$DATADIR/mysql" ]; then
 elif [ -n "$(setting AUTO_UPGRADE)" ]; then
 	upgrade "$@"
 fi
+write_credentials /run/mysqld/healthcheck.cnf "$(setting ROOT_PASSWORD)" "$(setting ROOT_PASSWORD_HASH)"
 exec "$@"

@@ -8,7 +8,9 @@ CREDENTIALS=
 CHANNEL=
 
 ask() { # SQL; the account is the one that the entry point made
-	timeout 5 mariadb --defaults-file="${CREDENTIALS:-$DATADIR/.my-healthcheck.cnf}" --protocol=socket --connect-timeout=3 \
+	local file=$CREDENTIALS own=$DATADIR/.my-healthcheck.cnf
+	[ -n "$file" ] || { [ -e "$own" ] && file=$own; } || file=/run/mysqld/healthcheck.cnf
+	timeout 5 mariadb --defaults-file="$file" --protocol=socket --connect-timeout=3 \
 		--skip-column-names --batch --execute="$1" 2>/dev/null
 }
 status() { ask "SELECT variable_value FROM information_schema.global_status WHERE variable_name = '$1'"; }
@@ -18,7 +20,10 @@ replica() { # a column of SHOW REPLICA STATUS
 
 run() { # NAME [VALUE]
 	case $1 in
-	connect) [ "$(ask 'SELECT @@skip_networking')" = 0 ] ;;
+	connect) # an answer over TCP, even "Access denied"
+		[ "$(ask 'SELECT @@skip_networking')" = 0 ] ||
+			timeout 5 mariadb --no-defaults --protocol=tcp --user=healthcheck --skip-ssl --execute='DO 1' 2>&1 | grep -q 'Access denied'
+		;;
 	innodb_initialized)
 		[ "$(ask "SELECT 1 FROM information_schema.engines WHERE engine = 'innodb' AND support IN ('YES', 'DEFAULT')")" = 1 ]
 		;;
