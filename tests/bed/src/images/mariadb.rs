@@ -28,6 +28,24 @@ pub struct Release {
 /// The releases whose MariaDB the bed runs.
 pub const RELEASES: [Release; 2] = [Release { suite: "bookworm", series: "10.11" }, Release { suite: "trixie", series: "11.8" }];
 
+impl Release {
+    /// Of all that the layers with MariaDB's packages depend on.
+    fn layers_digest(self) -> String {
+        let lists = [BASE, MARIADB, LEFT_OUT, KEPT, NOT_PACKED].concat();
+        digest([RECIPE, self.suite, self.series].into_iter().chain(lists))
+    }
+
+    fn archive_digest(self) -> String {
+        let layers = self.layers_digest();
+        let top = TOP.iter().flat_map(|(name, _, content)| [*name, *content]);
+        digest([RECIPE, &layers].into_iter().chain(top))
+    }
+
+    fn archive_name(self) -> String {
+        format!("mariadb-{}.tar", self.series)
+    }
+}
+
 /// How many versions of a series become images, if the archive has them: an upgrade needs two.
 const VERSIONS: usize = 2;
 
@@ -105,21 +123,23 @@ impl Layers {
 /// If a program is missing, the archive of Debian is out of reach, or a package does not install.
 pub fn archive(release: Release, cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let Release { suite, series } = release;
-    let lists = [BASE, MARIADB, LEFT_OUT, KEPT, NOT_PACKED].concat();
-    let inputs = digest([RECIPE, suite, series].into_iter().chain(lists));
-    let layers = cache.get("mariadb-layers", &inputs, |place| {
+    let layers = cache.get("mariadb-layers", &release.layers_digest(), |place| {
         let doing = format!("installing MariaDB {series} of Debian {suite} for the images");
         progress.during(doing, Some(USUAL_LAYERS), |step| build(release, place, step))
     })?;
-    let top = TOP.iter().flat_map(|(name, _, content)| [*name, *content]);
-    let inputs = digest([RECIPE, inputs.as_str()].into_iter().chain(top));
-    let name = format!("mariadb-{series}.tar");
-    let place = cache.get("image", &inputs, |place| {
+    let name = release.archive_name();
+    let place = cache.get("image", &release.archive_digest(), |place| {
         progress.during(format!("packing the images of MariaDB {series}"), None, |_| {
             pack(series, Layers::read(&layers)?, place, &name)
         })
     })?;
     Ok(place.join(name))
+}
+
+/// The archive of a series if it has been built.
+pub fn built(series: &str, cache: &Cache) -> Option<PathBuf> {
+    let release = RELEASES.into_iter().find(|release| release.series == series)?;
+    Some(cache.find("image", &release.archive_digest())?.join(release.archive_name()))
 }
 
 /// Makes the layers in `place`.

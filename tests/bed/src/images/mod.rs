@@ -35,3 +35,9 @@ pub fn all(cache: &Cache, progress: &Progress) -> Result<Vec<PathBuf>> {
     }
     Ok(archives)
 }
+
+/// The archive with the images of a MariaDB series ("11.8") if it has been built.
+#[must_use]
+pub fn mariadb(series: &str, cache: &Cache) -> Option<PathBuf> {
+    mariadb::built(series, cache)
+}
