@@ -163,7 +163,8 @@ fn in_cluster(env: &BTreeMap<String, String>, service_account: &Path) -> Option<
 }
 
 fn apply_to_cluster(cluster: &mut Cluster, flags: &ConnectionFlags) -> Result<(), Failure> {
-    if flags.insecure_skip_tls_verify && flags.certificate_authority.is_some() {
+    let insecure = flags.insecure_skip_tls_verify.unwrap_or(false);
+    if insecure && flags.certificate_authority.is_some() {
         return Err(Failure::new(Kind::Usage, "--certificate-authority and --insecure-skip-tls-verify exclude each other"));
     }
     if let Some(server) = &flags.server {
@@ -174,10 +175,12 @@ fn apply_to_cluster(cluster: &mut Cluster, flags: &ConnectionFlags) -> Result<()
     if let Some(name) = &flags.tls_server_name {
         cluster.tls_server_name = Some(name.clone());
     }
-    if flags.insecure_skip_tls_verify || flags.certificate_authority.is_some() {
+    if insecure || flags.certificate_authority.is_some() {
         cluster.certificate_authority_data = None;
         cluster.certificate_authority = flags.certificate_authority.as_deref().map(text);
-        cluster.insecure_skip_tls_verify = Some(flags.insecure_skip_tls_verify);
+        cluster.insecure_skip_tls_verify = Some(insecure);
+    } else if flags.insecure_skip_tls_verify.is_some() {
+        cluster.insecure_skip_tls_verify = flags.insecure_skip_tls_verify;
     }
     match &cluster.server {
         Some(server) if !server.is_empty() => Ok(()),
@@ -223,3 +226,6 @@ fn apply_to_user(user: &mut AuthInfo, flags: &ConnectionFlags) -> Result<(), Fai
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -212,9 +212,10 @@ pub(super) fn why_from_words(words: String) -> Why {
 }
 
 fn why(trouble: Trouble, pod: &PodRef) -> Why {
-    let no_such_container = trouble.code == Some(400) && trouble.message.contains(&format!("container {}", pod.container));
-    if trouble.code == Some(404) || no_such_container || is_missing(&trouble.message) {
-        return Why::NotRunning(trouble.message);
+    let words = trouble.words.as_deref().unwrap_or_default();
+    let no_such_container = trouble.code == Some(400) && words.contains(&format!("container {}", pod.container));
+    if trouble.code == Some(404) || no_such_container || is_missing(words) {
+        return Why::NotRunning(words.to_owned());
     }
     trouble.into()
 }

@@ -43,7 +43,8 @@ pub struct ConnectionFlags {
     /// `-s`, `--server`
     pub server: Option<String>,
     pub tls_server_name: Option<String>,
-    pub insecure_skip_tls_verify: bool,
+    /// `None`: as the kubeconfig says.
+    pub insecure_skip_tls_verify: Option<bool>,
     pub certificate_authority: Option<PathBuf>,
     pub client_certificate: Option<PathBuf>,
     pub client_key: Option<PathBuf>,
@@ -65,7 +66,7 @@ impl Default for ConnectionFlags {
             token: None,
             server: None,
             tls_server_name: None,
-            insecure_skip_tls_verify: false,
+            insecure_skip_tls_verify: None,
             certificate_authority: None,
             client_certificate: None,
             client_key: None,

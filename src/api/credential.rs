@@ -26,7 +26,7 @@ const QUIET_LIMIT: Duration = Duration::from_secs(60);
 /// A plugin that may open a browser and wait for a person.
 const INTERACTIVE_LIMIT: Duration = Duration::from_secs(300);
 /// How long before its end a token is replaced.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// How to run the plugin.
 #[derive(Clone)]

@@ -23,6 +23,15 @@ pub struct Session {
     out_of_step: bool,
 }
 
+/// How far the search for the sentinel has come.
+#[derive(Default)]
+struct Seen {
+    /// Where the line under examination begins.
+    line_start: usize,
+    /// No line ends between there and here.
+    upto: usize,
+}
+
 impl Session {
     /// Starts `argv` in the container and writes `preamble` to its stdin. Each sample ends with the line `sentinel`.
     ///
@@ -68,9 +77,9 @@ impl Session {
 
     async fn exchange(&mut self) -> Result<Vec<u8>, Why> {
         self.channel.send(b"\n").await.map_err(|problem| self.ended(&format!("the connection broke: {problem}")))?;
-        let mut line_start = 0;
+        let mut seen = Seen::default();
         loop {
-            if let Some(sample) = self.take_sample(&mut line_start) {
+            if let Some(sample) = self.take_sample(&mut seen) {
                 return Ok(sample);
             }
             match self.channel.next().await {
@@ -88,18 +97,20 @@ impl Session {
         }
     }
 
-    /// Everything before the next sentinel line, if that line is complete. `line_start`: where to go on looking.
-    fn take_sample(&mut self, line_start: &mut usize) -> Option<Vec<u8>> {
-        while let Some(length) = self.stdout[*line_start..].iter().position(|byte| *byte == b'\n') {
-            let next_line = *line_start + length + 1;
-            if &self.stdout[*line_start..next_line - 1] == self.sentinel.as_bytes() {
-                let rest = self.stdout.split_off(next_line);
+    /// Everything before the next sentinel line, if that line is complete. `seen` remembers where to go on looking.
+    fn take_sample(&mut self, seen: &mut Seen) -> Option<Vec<u8>> {
+        while let Some(length) = self.stdout[seen.upto..].iter().position(|byte| *byte == b'\n') {
+            let line_end = seen.upto + length;
+            let is_sentinel = &self.stdout[seen.line_start..line_end] == self.sentinel.as_bytes();
+            if is_sentinel {
+                let rest = self.stdout.split_off(line_end + 1);
                 let mut sample = std::mem::replace(&mut self.stdout, rest);
-                sample.truncate(*line_start);
+                sample.truncate(seen.line_start);
                 return Some(sample);
             }
-            *line_start = next_line;
+            *seen = Seen { line_start: line_end + 1, upto: line_end + 1 };
         }
+        seen.upto = self.stdout.len();
         None
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Trouble {
     pub kind: Kind,
     /// HTTP status, if the server gave one.
     pub code: Option<u16>,
+    /// The server's own words, if it gave any.
+    pub words: Option<String>,
     /// One sentence; for an answer of the server, its own words.
     pub message: String,
     pub hint: Option<String>,
@@ -30,7 +32,7 @@ pub(super) struct Trouble {
 impl Trouble {
     fn new(ask: &Ask<'_>, kind: Kind, message: String, hint: Option<&str>) -> Self {
         let hint = hint.map(str::to_owned);
-        Self { kind, code: None, message, hint, right: ask.right(), limit: None, unsent: false }
+        Self { kind, code: None, words: None, message, hint, right: ask.right(), limit: None, unsent: false }
     }
 
     pub(super) fn timed_out(ask: &Ask<'_>, server: &str, limit: Duration) -> Self {
@@ -85,6 +87,7 @@ impl Trouble {
         };
         let mut trouble = Self::new(ask, kind, message, hint);
         trouble.code = Some(code);
+        trouble.words = Some(words.to_owned());
         if kind == Kind::Forbidden {
             trouble.hint = Some(format!("you need the right to {}", ask.right()));
         }

@@ -1,0 +1,9 @@
+//! Everything that needs an API server, against one inside the test process. One binary, for one link.
+
+mod support;
+
+mod connect;
+mod exec;
+mod objects;
+mod requests;
+mod session;

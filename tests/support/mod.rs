@@ -1,0 +1,10 @@
+//! A fake API server: real HTTP and websockets on the loopback interface, answers made by the test.
+
+pub mod log;
+pub mod proxy;
+pub mod server;
+pub mod streams;
+pub mod tls;
+
+pub use server::{Answer, Request, Server};
+pub use streams::{Exec, Protocol};
