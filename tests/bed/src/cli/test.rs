@@ -67,6 +67,10 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
         on_bed(&api, &options, "api", args)
     }));
     outcomes.push(tier("tier 4: the bed", || on_bed(bed, &Options::default(), "e2e", args)));
+    outcomes.push(tier("entry point of the images", || {
+        let mut test = cargo(&["test", "--quiet", "--package=bed", "--test=images", "--"]);
+        counted(test.args(&args.filter))
+    }));
 
     println!("\n{}", "─".repeat(72));
     for outcome in &outcomes {

@@ -24,7 +24,7 @@ pub const KUBERNETES: &str = "1.34.4";
 pub const PROGRAMS: &[&str] =
     &["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
 
-const USUAL_KUBERNETES: Duration = Duration::from_secs(460);
+const USUAL_KUBERNETES: Duration = Duration::from_secs(300);
 const USUAL_COREDNS: Duration = Duration::from_secs(75);
 
 const KUBERNETES_SOURCE: Source = Source {

@@ -22,13 +22,25 @@ impl Sources {
     /// # Errors
     /// If apt knows no Debian archive.
     pub fn of_this_machine() -> Result<Self> {
+        let found = match Self::ask()? {
+            // The mirrors are known by the lists they gave, and a fresh machine may have none.
+            None => {
+                tool::run(Command::new("apt-get").args(["update", "--quiet"]), "apt", |_| {})?;
+                Self::ask()?
+            }
+            some => some,
+        };
+        found.context(
+            "The MariaDB images are made from the Debian archive, and apt on this machine knows none; \
+             add a Debian mirror to /etc/apt.",
+        )
+    }
+
+    fn ask() -> Result<Option<Self>> {
         let format = "$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(REPO_URI)";
         let targets = tool::run(Command::new("apt-get").args(["indextargets", "--format", format]), "apt", |_| {})?;
         let options = tool::run(Command::new("apt-config").args(["dump", "Acquire"]), "apt", |_| {})?;
-        Self::read(&targets, &options).context(
-            "The MariaDB images are made from the Debian archive, and apt on this machine knows none; \
-             add a Debian mirror to /etc/apt and run `apt-get update`.",
-        )
+        Ok(Self::read(&targets, &options))
     }
 
     fn read(targets: &str, options: &str) -> Option<Self> {
