@@ -69,7 +69,9 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.expect("a folder entry can be read").path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if path.is_dir() {
-            collect(&path, into);
+            if name != "tests" {
+                collect(&path, into);
+            }
         } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && name != "testing.rs" {
             into.push(path);
         }

@@ -1,9 +1,13 @@
 //! What it means and what to do. Pure, like `model/`.
 
+mod exit;
 pub mod finding;
 pub mod rules;
+pub mod verdict;
 
+pub use exit::{Gap, Unobserved, exit, unobserved};
 pub use rules::{catalog, catalog_markdown, explain};
+pub use verdict::{State, Verdict, verdict};
 
 #[cfg(test)]
 mod files_tests;

@@ -45,10 +45,20 @@ pub enum Primary {
 
 /// Where one channel leads.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Source {
+pub enum Source {
     Pod(Ordinal),
-    Outside { host: String, port: u16 },
+    Outside {
+        host: String,
+        port: u16,
+    },
+    /// A server of this set or not: it did not answer, or is behind a Service.
     Unclear,
+}
+
+/// The server behind one channel of one of the set's servers.
+#[must_use]
+pub fn source_of(seen: &Snapshot, channel: &Channel) -> Source {
+    source(seen, &answers(seen), channel)
 }
 
 impl Topology {
@@ -56,8 +66,7 @@ impl Topology {
     /// [`Self::Unknown`] where it would be [`Self::Single`] or [`Self::Independent`].
     #[must_use]
     pub fn of(seen: &Snapshot) -> Self {
-        let answers: BTreeMap<Ordinal, &Server> =
-            seen.members.iter().filter_map(|(ordinal, member)| Some((*ordinal, member.server.known().ok()?))).collect();
+        let answers = answers(seen);
         let silent: BTreeSet<Ordinal> = seen.members.keys().filter(|ordinal| !answers.contains_key(ordinal)).copied().collect();
         let dumps = |server: &&Server| server.replicas_connected > 0;
 
@@ -78,6 +87,10 @@ impl Topology {
             Self::Independent
         }
     }
+}
+
+fn answers(seen: &Snapshot) -> BTreeMap<Ordinal, &Server> {
+    seen.members.iter().filter_map(|(ordinal, member)| Some((*ordinal, member.server.known().ok()?))).collect()
 }
 
 /// The files of a server that cannot be asked: Galera leaves a state file in every data directory it ever opened.

@@ -64,6 +64,16 @@ existed only there vanished (10.11). So restart nothing.
 Stop the clients of the wrong one, dump what only it has, remove the bootstrap switch, and let its members join the right cluster one \
 at a time.";
 
+    NO_PRIMARY_SEEN = "MDB206", Error, "No answering member is Primary, and some could not be asked",
+    "Each member that answers is `non-Primary` and refuses statements. Others could not be asked from here: they may be the primary \
+component, on the other side of a network cut, with clients writing to them; or they may be down.
+
+Do not run `pc.bootstrap` here: if the others are Primary, it makes a split brain. First find out what the silent ones do: look at \
+their nodes, ask from another place, or prove that they are dead (container terminated as reported by a Ready node, or the Node \
+object gone). NotReady is not dead.
+
+If the cut ends, the members here rejoin by themselves within seconds.";
+
     ZERO_UUID = "MDB207", Error, "The cluster has a zero UUID: its histories were never compared",
     "The state UUID of the cluster is all zeros. All members crashed together and found each other again from `gvwstate.dat`; none knew \
 its position, so Galera formed the old component *without comparing the data*. Everything else looks healthy: Primary, Synced, \
@@ -90,6 +100,14 @@ Do not read from it or back it up. Let it take a full state transfer: when the o
 This is normal for a moment while it joins. If it stays, the server is stuck between leaving and joining.
 
 If the other members are Primary and Synced, deleting this pod lets it join again. Its log says what it waits for.";
+
+    WITHOUT_GALERA = "MDB210", Error, "A server runs without Galera beside members of a cluster",
+    "This server answers with Galera switched off (`wsrep_on=OFF` or no provider), while other servers of the set are a Galera cluster. \
+What is written to it is written to it alone, and it gets nothing from the others. Usual causes: a configuration file that it did not \
+get, a rescue start (`--wsrep-on=OFF`) that was forgotten.
+
+Take it out of the Service, find out whether clients wrote to it, correct its configuration, and let it join with a full state \
+transfer (remove `grastate.dat` first).";
 
     PARTITIONED = "MDB211", Error, "A member is cut off from the primary component",
     "The member runs and answers, but is `non-Primary` while other members are Primary. It cannot reach them (network policy, node \

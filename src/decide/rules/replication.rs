@@ -14,7 +14,7 @@ Transactions that only the dead one had are lost or have to be extracted from it
 if it has any. With mariadb-operator change the primary in the custom resource, never by SQL.";
 
     PRIMARY_READ_ONLY = "MDB302", Error, "The primary is read-only: no server accepts writes",
-    "The server that the replicas follow answers and has `read_only` ON, so writes of ordinary accounts fail with error 1290. Usual \
+    "The server that the replicas follow (or the only server of the set) answers and has `read_only` ON, so writes of ordinary accounts fail with error 1290. Usual \
 causes: a switchover that stopped halfway, a configuration with `read_only=1` after a restart (a promotion at runtime does not survive \
 it), an operator that is stuck.
 
@@ -123,6 +123,13 @@ Usual causes: a large transaction or DDL, tables without a primary key, slow sto
     "`MASTER_DELAY` is set, so this replica stays behind by that time: a safety net against mistakes. Its lag is wanted. It is no candidate \
 for a promotion and does not count as an up-to-date copy.";
 
+    CHAINED = "MDB334", Warning, "A replica follows another replica",
+    "The source of this replica is itself a working replica of the primary and logs what it replicates, so the primary's transactions \
+arrive, a step later. If the one in between fails, this one gets nothing.
+
+A chain made on purpose is fine. Otherwise it is left from a failover or switchover in which this replica was not reachable: point it \
+to the primary when it is caught up (`STOP SLAVE; CHANGE MASTER TO MASTER_HOST='…', MASTER_USE_GTID=slave_pos; START SLAVE`).";
+
     WRONG_SOURCE = "MDB335", Error, "A replica follows a server that is not the primary",
     "Both threads may say Yes with a lag of 0, and yet this replica does not follow the primary: its `Master_Host` names another server of \
 the set. It gets the primary's writes only as long as that server passes them on, and not at all if that server is an old primary \
@@ -183,13 +190,6 @@ or diverges silently, and has to be rebuilt.
 `SET GLOBAL read_only=1` now, and `read_only=1` in its configuration: what is set at runtime is gone after a restart. `super_read_only` \
 does not exist in MariaDB.";
 
-    RESTARTS_WRITABLE = "MDB343", Error, "A replica would come back writable after a restart",
-    "The server is read-only now, but only because that was set at runtime: its own start configuration has `read_only` off, so its next \
-start makes it writable. If it was the primary before, it would restart as a primary, and with a start script or Service that chooses \
-by ordinal, clients would write to it: two primaries.
-
-Put `read_only=1` into the configuration of all servers of the set; being primary is then a runtime act (`SET GLOBAL read_only=0`).";
-
     NOT_A_CANDIDATE = "MDB345", Warning, "A replica cannot take over: its binary log is off or incomplete",
     "`log_bin` or `log_slave_updates` is OFF on this replica. If it were promoted, the others could not continue from it, because the \
 transactions they still need are not in its binary log; and whether it has transactions of its own cannot be checked.
@@ -206,4 +206,17 @@ empty.";
     MULTI_SOURCE = "MDB347", Info, "A server replicates from several sources",
     "There is more than one replication channel on this server. Each is judged by itself; the row of the pod shows the one that follows the \
 primary of this set, if there is one.";
+
+    OLDER_THAN_SOURCE = "MDB348", Warning, "A replica is older than its primary",
+    "The replica runs an older release series than the primary. Replicating from a newer server to an older one is not supported: it works \
+until a statement or event comes that the old one does not understand, and then stops or, worse, does something else.
+
+In an upgrade the replicas go first and the primary last. Upgrade the replica, or switch back to a primary of its version before \
+anybody uses what is new.";
+
+    MIXED_VERSIONS = "MDB349", Warning, "The servers run different versions",
+    "The servers of this set do not run the same version. While a rolling upgrade goes on this is normal, with replicas newer than the \
+primary; it should be short, and no schema changes should be made meanwhile.
+
+If no upgrade is going on, a floating image tag with `imagePullPolicy: Always` is the usual reason.";
 }

@@ -1,0 +1,210 @@
+//! Galera: what the state files say, above all of members that do not run.
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use crate::decide::finding::Finding;
+use crate::decide::rules::galera as rule;
+use crate::model::disk::{Disk, Process, StateFile};
+use crate::model::names::Ordinal;
+
+use crate::decide::verdict::verb;
+
+use super::members::{seqno, shows_transfer};
+use super::{Scene, Standing, has_primary, is_primary, list, unseen, up};
+
+pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(all_down(scene));
+    found.extend(half_copies(scene));
+    found.extend(missing(scene));
+    found.extend(broken_views(scene));
+    found.extend(safe_twice(scene));
+    found.extend(histories(scene));
+    found.extend(ahead(scene));
+    found.extend(switches(scene));
+    found
+}
+
+/// Members whose server takes no statements, and whose files are known.
+fn quiet<'a>(scene: &Scene<'a>) -> impl Iterator<Item = (Ordinal, &'a Disk)> {
+    scene
+        .seen
+        .members
+        .keys()
+        .copied()
+        .filter(|ordinal| matches!(scene.standing(*ordinal), Standing::Quiet | Standing::Down))
+        .filter_map(|ordinal| Some((ordinal, scene.files(ordinal)?)))
+}
+
+/// Whether no primary component is there, seen or hidden.
+fn surely_no_primary(scene: &Scene) -> bool {
+    !has_primary(scene) && unseen(scene).is_empty()
+}
+
+/// `grastate.dat` and `gvwstate.dat` of one member in one line.
+fn state(disk: &Disk) -> String {
+    let grastate = match &disk.grastate {
+        StateFile::Absent => "no grastate.dat".to_owned(),
+        StateFile::Empty => "grastate.dat of 0 bytes".to_owned(),
+        StateFile::Malformed { problem, .. } => format!("damaged grastate.dat ({problem})"),
+        StateFile::Parsed(state) => {
+            let safe = match state.safe_to_bootstrap {
+                Some(true) => "safe_to_bootstrap 1",
+                Some(false) => "safe_to_bootstrap 0",
+                None => "no safe_to_bootstrap",
+            };
+            format!("{}:{}, {safe}", state.uuid, seqno(state.seqno))
+        }
+    };
+    let gvwstate = match &disk.gvwstate {
+        StateFile::Absent => "no gvwstate.dat",
+        StateFile::Empty => "gvwstate.dat of 0 bytes",
+        StateFile::Malformed { .. } => "damaged gvwstate.dat",
+        StateFile::Parsed(_) => "gvwstate.dat present",
+    };
+    let marks = if disk.transfer_markers.is_empty() { String::new() } else { format!(", {}", disk.transfer_markers.join(", ")) };
+    format!("{grastate}, {gvwstate}{marks}")
+}
+
+fn with_states(scene: &Scene, mut finding: Finding, of: impl Fn(Ordinal, &Disk) -> bool) -> Finding {
+    for (ordinal, disk) in quiet(scene).filter(|(ordinal, disk)| of(*ordinal, disk)) {
+        finding = finding.seen(format!("state files of {}", scene.pod_name(ordinal)), state(disk));
+    }
+    finding
+}
+
+/// Nobody answers SQL, and at least one member cannot come up by itself.
+fn all_down(scene: &Scene) -> Option<Finding> {
+    let wanted: Vec<Ordinal> = scene.wanted().collect();
+    let off = |ordinal: &Ordinal| matches!(scene.standing(*ordinal), Standing::Quiet | Standing::Down);
+    let has_failed = |ordinal: &Ordinal| {
+        scene.database(*ordinal).is_none_or(|container| container.restarts > 0 || container.last_end.is_some())
+    };
+    if wanted.is_empty() || !wanted.iter().all(off) || !wanted.iter().any(has_failed) {
+        return None;
+    }
+    let names = scene.names(wanted);
+    let finding = Finding::new(&rule::ALL_DOWN, format!("the whole Galera cluster is down: none of {} answers", list(&names)));
+    let finding = with_states(scene, finding, |_, _| true);
+    Some(finding.about(names))
+}
+
+/// Directories of a transfer that was cut. With a primary component and a running server it is a transfer under way.
+fn half_copies(scene: &Scene) -> Option<Finding> {
+    let cut = |_: Ordinal, disk: &Disk| {
+        shows_transfer(disk) && (surely_no_primary(scene) || (disk.process == Process::None && has_primary(scene)))
+    };
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| cut(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    let finding = Finding::new(&rule::HALF_COPY, format!("the data directory of {} is half a copy", list(&names)));
+    let finding = with_states(scene, finding, cut);
+    (!names.is_empty()).then(|| finding.about(names))
+}
+
+fn missing(scene: &Scene) -> Option<Finding> {
+    let bare = |_: Ordinal, disk: &Disk| disk.initialised && disk.grastate == StateFile::Absent;
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| bare(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    if names.is_empty() || !surely_no_primary(scene) {
+        return None;
+    }
+    let finding = Finding::new(
+        &rule::GRASTATE_MISSING,
+        format!("{} {} a database and no grastate.dat", list(&names), verb(&names, "has", "have")),
+    );
+    Some(with_states(scene, finding, bare).about(names))
+}
+
+fn broken_views(scene: &Scene) -> Option<Finding> {
+    let broken = |_: Ordinal, disk: &Disk| matches!(disk.gvwstate, StateFile::Empty | StateFile::Malformed { .. });
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| broken(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    let finding =
+        Finding::new(&rule::GVWSTATE_BROKEN, format!("gvwstate.dat of {} is damaged and blocks the start", list(&names)));
+    let finding = with_states(scene, finding, broken);
+    (!names.is_empty()).then(|| finding.about(names))
+}
+
+fn safe_twice(scene: &Scene) -> Option<Finding> {
+    let safe = |_: Ordinal, disk: &Disk| disk.grastate.parsed().is_some_and(|state| state.safe_to_bootstrap == Some(true));
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| safe(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    if names.len() < 2 || !surely_no_primary(scene) {
+        return None;
+    }
+    let finding = Finding::new(&rule::SAFE_TWICE, format!("{} claim each to be safe to bootstrap", list(&names)));
+    Some(with_states(scene, finding, safe).about(names))
+}
+
+/// The histories of the primary components that answer.
+fn live_histories(scene: &Scene) -> BTreeSet<Uuid> {
+    let primary = up(scene).filter(|(_, galera)| is_primary(&galera.status));
+    primary.map(|(_, galera)| galera.status.cluster_state_uuid).filter(|uuid| !uuid.is_nil()).collect()
+}
+
+/// Directories that do not belong to the history of the others.
+fn histories(scene: &Scene) -> Option<Finding> {
+    let live = live_histories(scene);
+    let own = |disk: &Disk| disk.grastate.parsed().map(|state| state.uuid).filter(|uuid| !uuid.is_nil());
+    let resting: BTreeSet<Uuid> = quiet(scene).filter_map(|(_, disk)| own(disk)).collect();
+    // More than one living history is a finding of its own.
+    if live.len() > 1 || resting.is_empty() || live.union(&resting).count() < 2 {
+        return None;
+    }
+    let odd = |_: Ordinal, disk: &Disk| own(disk).is_some_and(|uuid| !live.contains(&uuid));
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| odd(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    let mut finding =
+        Finding::new(&rule::HISTORIES_ON_DISK, format!("the data directory of {} holds another history", list(&names)));
+    for uuid in &live {
+        finding = finding.seen("wsrep_cluster_state_uuid of the primary component", uuid);
+    }
+    Some(with_states(scene, finding, odd).about(names))
+}
+
+/// A resting member with more transactions than the primary component.
+fn ahead(scene: &Scene) -> Option<Finding> {
+    let live = live_histories(scene);
+    let committed = up(scene)
+        .filter(|(_, galera)| is_primary(&galera.status))
+        .filter_map(|(_, galera)| galera.status.last_committed)
+        .max()?;
+    let beyond = |_: Ordinal, disk: &Disk| {
+        let state = disk.grastate.parsed();
+        state.is_some_and(|state| live.contains(&state.uuid) && state.seqno.is_some_and(|seqno| seqno > committed))
+    };
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| beyond(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    let finding = Finding::new(
+        &rule::AHEAD,
+        format!("{} {} transactions that the cluster lacks", list(&names), verb(&names, "has", "have")),
+    )
+    .seen("wsrep_last_committed of the primary component", committed);
+    let finding = with_states(scene, finding, beyond);
+    (!names.is_empty()).then(|| finding.about(names))
+}
+
+/// Ways to found a second cluster.
+fn switches(scene: &Scene) -> Vec<Finding> {
+    let mut found = Vec::new();
+    // The running server's own flag came from its start script or from the template, and those are what counts next time.
+    let lasting = |disk: &Disk| -> Vec<String> {
+        disk.bootstrap_switches.iter().filter(|switch| !switch.starts_with("flag ")).cloned().collect()
+    };
+    let left: Vec<(Ordinal, Vec<String>)> = scene
+        .pods()
+        .filter_map(|(ordinal, _)| Some((ordinal, lasting(scene.files(ordinal)?))))
+        .filter(|(_, switches)| !switches.is_empty())
+        .collect();
+    if !left.is_empty() {
+        let names = scene.names(left.iter().map(|(ordinal, _)| *ordinal));
+        let mut finding = Finding::new(&rule::BOOTSTRAP_SWITCH, format!("a bootstrap switch is left on in {}", list(&names)));
+        for (ordinal, switches) in &left {
+            finding = finding.seen(format!("bootstrap switch of {}", scene.pod_name(*ordinal)), switches.join("; "));
+        }
+        found.push(finding.about(names));
+    }
+    let template = &scene.seen.objects.stateful_set.layout.bootstrap_switches;
+    if !template.is_empty() {
+        let finding = Finding::new(&rule::BOOTSTRAP_IN_TEMPLATE, "the pod template mentions a way to found a new cluster")
+            .seen(format!("template of statefulset/{}", scene.seen.target.name), template.join("; "));
+        found.push(finding);
+    }
+    found
+}

@@ -1,0 +1,520 @@
+use crate::decide::rules::galera as rule;
+use crate::decide::verdict::State;
+use crate::model::disk::{Process, StateFile};
+use crate::model::fact::{Fact, Obstacle, Why};
+use crate::model::grastate::Grastate;
+use crate::model::kubernetes::ContainerState;
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+use crate::model::testing::{
+    cut_off, files_of, fixture, galera, galera_of, healthy_galera, healthy_replication, moment, server, server_of, single,
+    split_brain, zero_uuid,
+};
+use crate::model::wsrep::{ClusterStatus, LocalState};
+
+use super::*;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        Case { rule: &rule::NO_PRIMARY, base: healthy_galera, hit: nobody_primary, miss: |seen| non_primary(seen, 2) },
+        Case {
+            rule: &rule::ALL_DOWN,
+            base: healthy_galera,
+            hit: all_crash,
+            miss: |seen| {
+                all_crash(seen);
+                *seen = {
+                    let mut one = healthy_galera();
+                    no_sql_after_crash(&mut one, 1);
+                    one
+                };
+            },
+        },
+        Case {
+            rule: &rule::SPLIT_BRAIN,
+            base: split_brain,
+            hit: nothing,
+            miss: |seen| {
+                galera_of(seen, 2).status.evs_state = Some("GATHER".to_owned());
+            },
+        },
+        Case {
+            rule: &rule::RENEGOTIATING,
+            base: healthy_galera,
+            hit: |seen| {
+                galera_of(seen, 1).status.evs_state = Some("INSTALL".to_owned());
+            },
+            miss: |seen| non_primary(seen, 2),
+        },
+        Case {
+            rule: &rule::TWO_CLUSTERS,
+            base: split_brain,
+            hit: |seen| {
+                galera_of(seen, 2).status.cluster_state_uuid = uuid::Uuid::from_u128(7);
+                galera_of(seen, 2).status.local_state_uuid = uuid::Uuid::from_u128(7);
+            },
+            miss: nothing,
+        },
+        Case {
+            rule: &rule::NO_PRIMARY_SEEN,
+            base: healthy_galera,
+            hit: |seen| {
+                nobody_primary(seen);
+                hide(seen, 1, timed_out());
+            },
+            miss: nobody_primary,
+        },
+        Case { rule: &rule::ZERO_UUID, base: zero_uuid, hit: nothing, miss: |seen| *seen = healthy_galera() },
+        Case {
+            rule: &rule::STATE_DIFFERS,
+            base: healthy_galera,
+            hit: |seen| {
+                galera_of(seen, 1).status.local_state_uuid = uuid::Uuid::from_u128(7);
+            },
+            miss: |seen| {
+                galera_of(seen, 1).status.local_state_uuid = uuid::Uuid::nil();
+                galera_of(seen, 1).status.local_state = LocalState::Joining;
+            },
+        },
+        Case {
+            rule: &rule::NOT_ACCEPTING,
+            base: healthy_galera,
+            hit: |seen| galera_of(seen, 1).status.ready = false,
+            miss: |seen| {
+                galera_of(seen, 1).status.ready = false;
+                galera_of(seen, 1).status.local_state = LocalState::Joined;
+            },
+        },
+        Case {
+            rule: &rule::WITHOUT_GALERA,
+            base: healthy_galera,
+            hit: |seen| server_of(seen, 1).galera = None,
+            miss: |seen| {
+                (0..3).for_each(|ordinal| server_of(seen, ordinal).galera = None);
+            },
+        },
+        Case { rule: &rule::PARTITIONED, base: cut_off, hit: nothing, miss: nobody_primary },
+        Case { rule: &rule::ZOMBIE, base: healthy_galera, hit: |seen| zombie(seen, 2), miss: |seen| inconsistent(seen, 2) },
+        Case { rule: &rule::INCONSISTENT, base: healthy_galera, hit: |seen| inconsistent(seen, 2), miss: |seen| zombie(seen, 2) },
+        Case {
+            rule: &rule::LIMBO,
+            base: healthy_galera,
+            hit: limbo,
+            miss: |seen| {
+                // The others are there and Primary: it is just joining.
+                no_sql_after_crash(seen, 1);
+            },
+        },
+        Case { rule: &rule::NEEDS_RECOVERY, base: healthy_galera, hit: all_crash, miss: limbo },
+        Case {
+            rule: &rule::JOINING,
+            base: healthy_galera,
+            hit: |seen| transfer(seen, 2),
+            miss: |seen| {
+                transfer(seen, 2);
+                files_of(seen, 2).process = Process::None;
+                out_of_view(seen, 2);
+            },
+        },
+        Case {
+            rule: &rule::DONOR,
+            base: healthy_galera,
+            hit: |seen| {
+                galera_of(seen, 0).status.local_state = LocalState::DonorDesynced;
+                transfer(seen, 2);
+            },
+            miss: desynced,
+        },
+        Case {
+            rule: &rule::DESYNCED,
+            base: healthy_galera,
+            hit: desynced,
+            miss: |seen| {
+                galera_of(seen, 0).status.local_state = LocalState::DonorDesynced;
+                transfer(seen, 2);
+            },
+        },
+        Case {
+            rule: &rule::NOT_SYNCED,
+            base: healthy_galera,
+            hit: |seen| {
+                galera_of(seen, 1).status.local_state = LocalState::Initialized;
+            },
+            miss: |seen| galera_of(seen, 1).status.local_state = LocalState::Joined,
+        },
+        Case {
+            rule: &rule::NOT_IN_VIEW,
+            base: healthy_galera,
+            hit: |seen| {
+                hide(seen, 2, timed_out());
+                out_of_view(seen, 2);
+            },
+            miss: |seen| hide(seen, 2, timed_out()),
+        },
+        Case {
+            rule: &rule::OUTSIDER,
+            base: healthy_galera,
+            hit: |seen| {
+                pod_of(seen, 2).ip = None;
+                seen.members.remove(&Ordinal(2));
+                seen.objects.stateful_set.replicas = 2;
+            },
+            miss: |seen| seen.objects.stateful_set.replicas = 2,
+        },
+        Case {
+            rule: &rule::MARGIN_GONE,
+            base: healthy_galera,
+            hit: two_left,
+            // An arbitrator votes in the place of the member that is away.
+            miss: |seen| {
+                *seen = moment(["killed-10s-n1", "killed-10s-n2", "-"]);
+                crash(seen, 2, "Error", 137);
+            },
+        },
+        Case {
+            rule: &rule::EVEN_SIZE,
+            base: healthy_galera,
+            hit: |seen| {
+                two_left(seen);
+                seen.members.remove(&Ordinal(2));
+                seen.objects.stateful_set.replicas = 2;
+            },
+            miss: two_left,
+        },
+        Case {
+            rule: &rule::ARBITRATOR,
+            base: || moment(["garbd-n1", "garbd-n2", "garbd-n3"]),
+            hit: nothing,
+            miss: |seen| *seen = healthy_galera(),
+        },
+        Case {
+            rule: &rule::RECV_QUEUE,
+            base: healthy_galera,
+            hit: |seen| galera_of(seen, 1).status.recv_queue = 17,
+            miss: |seen| {
+                galera_of(seen, 1).status.recv_queue = 16;
+            },
+        },
+        Case {
+            rule: &rule::FLOW_CONTROL,
+            base: healthy_galera,
+            hit: |seen| galera_of(seen, 1).status.flow_control.active = true,
+            miss: |seen| {
+                galera_of(seen, 1).status.flow_control.sent = 9;
+            },
+        },
+        Case {
+            rule: &rule::PAUSED_OFTEN,
+            base: healthy_galera,
+            hit: |seen| {
+                galera_of(seen, 1).status.flow_control.paused_ns = 86_400 * 60_000_000;
+            },
+            miss: |seen| galera_of(seen, 1).status.flow_control.paused_ns = 86_400 * 40_000_000,
+        },
+        Case {
+            rule: &rule::SEND_QUEUE,
+            base: healthy_galera,
+            hit: |seen| galera_of(seen, 1).status.send_queue = 17,
+            miss: |seen| {
+                galera_of(seen, 1).status.send_queue = 16;
+            },
+        },
+        Case {
+            rule: &rule::MIXED_VERSIONS,
+            base: healthy_galera,
+            hit: |seen| {
+                server_of(seen, 2).version = "11.8.6-MariaDB-deb13-log".parse().unwrap();
+            },
+            miss: |seen| server_of(seen, 2).version = "10.11.19-MariaDB-ubu2204".parse().unwrap(),
+        },
+        Case {
+            rule: &rule::BOOTSTRAP_SWITCH,
+            base: healthy_galera,
+            hit: |seen| {
+                files_of(seen, 0).bootstrap_switches = vec!["file /etc/mysql/conf.d/1-bootstrap.cnf".to_owned()];
+            },
+            miss: |seen| files_of(seen, 0).bootstrap_switches = vec!["flag --wsrep-new-cluster of the running server".to_owned()],
+        },
+        Case {
+            rule: &rule::BOOTSTRAP_IN_TEMPLATE,
+            base: healthy_galera,
+            hit: |seen| {
+                seen.objects.stateful_set.layout.bootstrap_switches = vec!["args: --wsrep-new-cluster".to_owned()];
+            },
+            miss: nothing,
+        },
+        Case {
+            rule: &rule::GCACHE_UNKNOWN,
+            base: healthy_galera,
+            hit: |seen| {
+                (0..3).for_each(|ordinal| galera_of(seen, ordinal).status.cached_downto = None);
+            },
+            miss: |seen| (1..3).for_each(|ordinal| galera_of(seen, ordinal).status.cached_downto = None),
+        },
+        Case {
+            rule: &rule::GCACHE_SHORT,
+            base: healthy_galera,
+            hit: |seen| reach(seen, 5000, 4500),
+            miss: |seen| reach(seen, 5000, 4000),
+        },
+        Case {
+            rule: &rule::HALF_COPY,
+            base: healthy_galera,
+            hit: |seen| {
+                all_crash(seen);
+                files_of(seen, 2).grastate = StateFile::Empty;
+            },
+            miss: |seen| transfer(seen, 2),
+        },
+        Case {
+            rule: &rule::GRASTATE_MISSING,
+            base: healthy_galera,
+            hit: |seen| {
+                all_crash(seen);
+                files_of(seen, 2).grastate = StateFile::Absent;
+            },
+            miss: |seen| files_of(seen, 2).grastate = StateFile::Absent,
+        },
+        Case {
+            rule: &rule::GVWSTATE_BROKEN,
+            base: healthy_galera,
+            hit: |seen| {
+                no_sql_after_crash(seen, 2);
+                files_of(seen, 2).gvwstate = StateFile::Empty;
+            },
+            miss: |seen| {
+                no_sql_after_crash(seen, 2);
+                files_of(seen, 2).gvwstate = StateFile::Absent;
+            },
+        },
+        Case {
+            rule: &rule::SAFE_TWICE,
+            base: healthy_galera,
+            hit: |seen| {
+                all_crash(seen);
+                (0..2).for_each(|ordinal| state_of(seen, ordinal).safe_to_bootstrap = Some(true));
+            },
+            miss: |seen| {
+                all_crash(seen);
+                state_of(seen, 0).safe_to_bootstrap = Some(true);
+            },
+        },
+        Case {
+            rule: &rule::HISTORIES_ON_DISK,
+            base: healthy_galera,
+            hit: |seen| {
+                no_sql_after_crash(seen, 2);
+                state_of(seen, 2).uuid = uuid::Uuid::from_u128(7);
+            },
+            miss: |seen| no_sql_after_crash(seen, 2),
+        },
+        Case {
+            rule: &rule::AHEAD,
+            base: healthy_galera,
+            hit: |seen| {
+                no_sql_after_crash(seen, 2);
+                state_of(seen, 2).seqno = Some(4);
+            },
+            miss: |seen| {
+                no_sql_after_crash(seen, 2);
+                state_of(seen, 2).seqno = Some(3);
+            },
+        },
+    ]
+}
+
+fn state_of(seen: &mut Snapshot, ordinal: u32) -> &mut Grastate {
+    match &mut files_of(seen, ordinal).grastate {
+        StateFile::Parsed(state) => state,
+        other => panic!("grastate.dat of db-{ordinal} is {other:?}"),
+    }
+}
+
+fn non_primary(seen: &mut Snapshot, ordinal: u32) {
+    let status = &mut galera_of(seen, ordinal).status;
+    status.cluster_status = ClusterStatus::NonPrimary;
+    status.local_state = LocalState::Initialized;
+    status.state_comment = "Initialized".to_owned();
+    status.ready = false;
+    status.conf_id = None;
+    pod_of(seen, ordinal).ready = false;
+}
+
+fn nobody_primary(seen: &mut Snapshot) {
+    (0..3).for_each(|ordinal| non_primary(seen, ordinal));
+}
+
+fn replace(seen: &mut Snapshot, ordinal: u32, recorded: &str) {
+    let mut other = galera(&[recorded]);
+    let galera = galera_of(&mut other, 0).clone();
+    server_of(seen, ordinal).galera = Some(galera);
+    out_of_view(seen, ordinal);
+}
+
+fn zombie(seen: &mut Snapshot, ordinal: u32) {
+    replace(seen, ordinal, fixture!("galera-10.11/zombie-disconnected-n3-status.tsv"));
+}
+
+fn inconsistent(seen: &mut Snapshot, ordinal: u32) {
+    replace(seen, ordinal, fixture!("galera-10.11/inconsistency-voted-out-n3-status.tsv"));
+}
+
+/// The others run without this member.
+fn out_of_view(seen: &mut Snapshot, ordinal: u32) {
+    for other in (0..3).filter(|other| *other != ordinal) {
+        let Fact::Known(server) = &mut member_of(seen, other).server else { continue };
+        let galera = server.galera.as_mut().unwrap();
+        galera.view.retain(|row| row.name != Ordinal(ordinal).pod("db"));
+        galera.status.cluster_weight = Some(2);
+    }
+}
+
+/// The server of this member was killed and started again; it has not opened its socket.
+fn no_sql_after_crash(seen: &mut Snapshot, ordinal: u32) {
+    quiet(seen, ordinal);
+    out_of_view(seen, ordinal);
+    files_of(seen, ordinal).process = Process::Running { pid: 1, state: 'S', listening: vec![4567] };
+    container_of(seen, ordinal).restarts = 1;
+    container_of(seen, ordinal).last_end = Some(end("Error", 137, 25));
+}
+
+/// All were killed, and each start ends for want of a primary component.
+fn all_crash(seen: &mut Snapshot) {
+    for ordinal in 0..3 {
+        no_sql_after_crash(seen, ordinal);
+        files_of(seen, ordinal).gvwstate = StateFile::Absent;
+        container_of(seen, ordinal).last_end = Some(end("Error", 1, 25));
+    }
+}
+
+/// All were killed; two are back and wait for the third, whose pod is not placed.
+fn limbo(seen: &mut Snapshot) {
+    (0..3).for_each(|ordinal| no_sql_after_crash(seen, ordinal));
+    stop(seen, 2, ContainerState::Unreported);
+    pod_of(seen, 2).unscheduled = Some("Unschedulable: 0/3 nodes are available".to_owned());
+}
+
+/// The server of db-2 crashes, and the others go on.
+fn two_left(seen: &mut Snapshot) {
+    out_of_view(seen, 2);
+    crash(seen, 2, "Error", 137);
+}
+
+/// A first state transfer runs.
+fn transfer(seen: &mut Snapshot, ordinal: u32) {
+    quiet(seen, ordinal);
+    let files = files_of(seen, ordinal);
+    files.grastate = StateFile::Empty;
+    files.transfer_markers = vec!["sst_in_progress".to_owned()];
+}
+
+fn desynced(seen: &mut Snapshot) {
+    let galera = galera_of(seen, 0);
+    galera.desync = true;
+    galera.status.local_state = LocalState::DonorDesynced;
+    galera.status.state_comment = "Donor/Desynced".to_owned();
+    galera.status.desync_count = Some(1);
+}
+
+fn reach(seen: &mut Snapshot, last: u64, first: u64) {
+    for ordinal in 0..3 {
+        galera_of(seen, ordinal).status.last_committed = Some(last);
+        galera_of(seen, ordinal).status.cached_downto = Some(first);
+    }
+}
+
+#[test]
+fn a_cut_off_member_is_told_once_and_the_margin_too() {
+    let mut seen = cut_off();
+    pod_of(&mut seen, 2).ready = false;
+    assert_eq!(alarms(&seen), ["MDB211", "MDB223"]);
+    assert_eq!(verdict(&seen).state, State::Degraded);
+    assert!(verdict(&seen).headline.starts_with("Degraded: 2 of 3 members Synced in one primary component; db-2 "));
+    pod_of(&mut seen, 2).ready = true;
+    assert_eq!(alarms(&seen), ["MDB211", "MDB118", "MDB223"], "its probe asks too little");
+}
+
+#[test]
+fn two_components_are_a_split_brain_whatever_their_numbers_say() {
+    let seen = split_brain();
+    let answer = verdict(&seen);
+    assert_eq!(alarms(&seen), ["MDB203"]);
+    assert_eq!(answer.state, State::Critical);
+    assert!(answer.headline.starts_with("Critical: split brain: [db-0 and db-1] and [db-2]"), "{}", answer.headline);
+}
+
+#[test]
+fn a_zero_uuid_is_critical_even_if_all_say_synced() {
+    assert_eq!(alarms(&zero_uuid()), ["MDB207"]);
+    let rejoined = moment(["zero-rejoined-n1", "zero-rejoined-n2", "zero-rejoined-n3"]);
+    assert!(alarms(&rejoined).contains(&"MDB207"), "{:?}", alarms(&rejoined));
+}
+
+#[test]
+fn a_killed_member_costs_an_error_and_the_margin() {
+    for recorded in [["killed-1s-n1", "-", "-"], ["killed-10s-n1", "killed-10s-n2", "-"]] {
+        let mut seen = moment(recorded);
+        for (ordinal, _) in recorded.iter().enumerate().filter(|(_, recorded)| **recorded == "-") {
+            stop(&mut seen, u32::try_from(ordinal).unwrap(), ContainerState::Terminated(end("Error", 137, 1)));
+        }
+        assert_eq!(verdict(&seen).state, State::Degraded, "{:#?}", verdict(&seen));
+        assert!(alarms(&seen).contains(&"MDB112"), "{:?}", alarms(&seen));
+        assert!(!alarms(&seen).contains(&"MDB201"), "{:?}", alarms(&seen));
+    }
+}
+
+#[test]
+fn a_member_in_sst_is_a_warning_and_no_more() {
+    let mut seen = moment(["joiner-n1", "joiner-n2", "-"]);
+    pod_of(&mut seen, 2).ready = false;
+    let files = files_of(&mut seen, 2);
+    files.grastate = StateFile::Empty;
+    files.transfer_markers = vec!["sst_in_progress".to_owned()];
+    files.process = Process::Running { pid: 1, state: 'S', listening: vec![4444, 4567] };
+    assert_eq!(alarms(&seen), ["MDB216"], "{:#?}", verdict(&seen));
+    assert_eq!(verdict(&seen).state, State::Degraded);
+}
+
+#[test]
+fn limbo_names_the_members_that_are_awaited() {
+    let mut seen = healthy_galera();
+    limbo(&mut seen);
+    let answer = verdict(&seen);
+    assert_eq!(answer.state, State::Critical);
+    let waiting: Vec<&str> =
+        answer.findings.iter().filter(|finding| finding.rule.code == "MDB214").map(|finding| finding.summary.as_str()).collect();
+    assert_eq!(waiting, ["db-0 waits for db-2 and takes no statements", "db-1 waits for db-2 and takes no statements"]);
+}
+
+#[test]
+fn members_that_have_just_come_back_together_are_starting() {
+    let mut seen = healthy_galera();
+    (0..3).for_each(|ordinal| no_sql_after_crash(&mut seen, ordinal));
+    assert!(!alarms(&seen).contains(&"MDB214"), "they find each other within seconds: {:?}", alarms(&seen));
+}
+
+#[test]
+fn a_hidden_majority_is_never_declared_dead() {
+    let mut seen = cut_off();
+    hide(&mut seen, 0, timed_out());
+    hide(&mut seen, 1, timed_out());
+    assert!(alarms(&seen).contains(&"MDB206") && !alarms(&seen).contains(&"MDB201"), "{:?}", alarms(&seen));
+    assert_eq!(verdict(&seen).state, State::Degraded);
+}
+
+#[test]
+fn a_member_that_cannot_be_asked_but_is_in_the_view_leaves_the_verdict_open() {
+    let mut seen = healthy_galera();
+    hide(&mut seen, 1, Why::NoSql { obstacle: Obstacle::WrongPassword, message: "ERROR 1045".to_owned() });
+    assert_eq!(alarms(&seen), ["MDB903"]);
+    assert_eq!(verdict(&seen).state, State::Unknown);
+}
+
+#[test]
+fn galera_rules_say_nothing_of_other_clusters() {
+    for mut seen in [healthy_replication(), single()] {
+        server_of(&mut seen, 0).uptime = std::time::Duration::ZERO;
+        assert!(codes(&seen).iter().all(|code| !code.starts_with("MDB2")));
+    }
+    let _ = server(0);
+}
