@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::failure::{Failure, Kind};
+
 /// What a run of the program can see of the world, apart from the API server.
 pub struct Process {
     /// As the system gives them: the program's own name first.
@@ -48,7 +50,7 @@ pub struct Terminal {
     pub stdin_is: bool,
     pub stdout_is: bool,
     pub stderr_is: bool,
-    /// Columns of the terminal that stdout is; `None`: no terminal, lines may be as long as they like.
+    /// Columns of the terminal that stdout is; `None`: it is none.
     pub width: Option<u16>,
 }
 
@@ -88,6 +90,47 @@ impl Process {
             signals: false,
         };
         (process, captured)
+    }
+}
+
+/// Runs the part of a command that waits for others. Ctrl-C and SIGTERM end it, if they are ours to answer.
+///
+/// # Errors
+/// Those of the work; `Interrupted`; no runtime could be started.
+pub fn run_async<T>(signals: bool, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    // One thread: the work is waiting for the network, and start-up is part of every answer.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Kind::Other, format!("the system gives no event loop: {error}")))?;
+    let result = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            result = work => result,
+            signal = interrupted(), if signals => Err(Failure::new(Kind::Interrupted, format!("interrupted by {signal}; nothing was changed"))),
+        }
+    });
+    // A credential plugin that hangs in a thread must not hold the exit.
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(unix)]
+async fn interrupted() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => "Ctrl-C",
+        Some(()) = terminate.recv() => "SIGTERM",
+        else => std::future::pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupted() -> &'static str {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => "Ctrl-C",
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::duration;
+use crate::api::connect::ConnectionFlags;
 
 /// kubectl's connection flags; pod exec obeys them too.
 #[derive(Args, Clone, Debug, Default)]
@@ -67,6 +68,30 @@ pub struct Connection {
     /// Limit of each request to the API server; 0: none
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
     pub request_timeout: Duration,
+}
+
+impl From<&Connection> for ConnectionFlags {
+    fn from(typed: &Connection) -> Self {
+        let typed = typed.clone();
+        Self {
+            kubeconfig: typed.kubeconfig,
+            context: typed.context,
+            cluster: typed.cluster,
+            user: typed.user,
+            namespace: typed.namespace,
+            as_user: typed.impersonate,
+            as_groups: typed.impersonate_groups,
+            as_uid: typed.impersonate_uid,
+            token: typed.token,
+            server: typed.server,
+            tls_server_name: typed.tls_server_name,
+            insecure_skip_tls_verify: typed.insecure_skip_tls_verify,
+            certificate_authority: typed.certificate_authority,
+            client_certificate: typed.client_certificate,
+            client_key: typed.client_key,
+            request_timeout: Some(typed.request_timeout).filter(|limit| !limit.is_zero()),
+        }
+    }
 }
 
 /// How the answer is written.

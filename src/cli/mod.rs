@@ -13,6 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use self::global::{Connection, Output};
+pub use self::status::Status;
 
 /// MariaDB on Kubernetes, for the person on call: what is true, and what to do about it
 #[derive(Parser, Clone, Debug)]
@@ -96,10 +97,10 @@ impl Stop {
 
 fn unknown_verb(verb: &str, meant: Option<&str>) -> String {
     let hint = match meant {
-        Some(meant) => format!("Did you mean 'kubectl mariadb {meant}'?"),
-        None => format!("If '{verb}' is a cluster: kubectl mariadb status {verb}"),
+        Some(meant) => format!("did you mean 'kubectl mariadb {meant}'?"),
+        None => format!("if '{verb}' is a cluster: kubectl mariadb status {verb}"),
     };
-    format!("error: '{verb}' is no command of kubectl mariadb.\n\n{hint}\nAll commands: kubectl mariadb --help\n")
+    format!("error: '{verb}' is no command of kubectl mariadb\n\n{hint}\nall commands: kubectl mariadb --help\n")
 }
 
 /// Reads a command line; `width` wraps the help text.

@@ -36,15 +36,14 @@ pub enum FailOn {
 }
 
 impl FailOn {
-    /// Whether findings of which this is the worst make the cluster count as unhealthy.
+    /// The lowest severity that makes a cluster count as unhealthy; `None`: none does.
     #[must_use]
-    pub fn fails(self, worst: Option<Severity>) -> bool {
-        let lowest = match self {
-            Self::Info => Severity::Info,
-            Self::Warning => Severity::Warning,
-            Self::Error => Severity::Error,
-            Self::Never => return false,
-        };
-        worst.is_some_and(|worst| worst >= lowest)
+    pub const fn severity(self) -> Option<Severity> {
+        match self {
+            Self::Info => Some(Severity::Info),
+            Self::Warning => Some(Severity::Warning),
+            Self::Error => Some(Severity::Error),
+            Self::Never => None,
+        }
     }
 }

@@ -3,7 +3,9 @@
 use insta::assert_snapshot;
 use jiff::Timestamp;
 
-use crate::failure::Exit;
+use super::global::{Colour, Format, Output};
+use crate::failure::{Exit, Failure, Kind};
+use crate::output::Printer;
 use crate::process::Process;
 
 /// Exit code, stdout, stderr of a run.
@@ -50,6 +52,25 @@ fn mistakes_are_on_stderr_and_say_what_to_do() {
     let told = lines.map(|line| format!("$ kubectl mariadb {line}\n{}", mistake(&line.split(' ').collect::<Vec<_>>())));
     assert_snapshot!("mistakes", told.join("\n"));
     assert!(mistake(&[]).contains("Usage: kubectl mariadb"));
+}
+
+#[test]
+fn every_document_has_its_schema() {
+    for args in [&["version", "-o", "json"][..], &["explain", "-o", "json"], &["explain", "MDB201", "-o", "json"]] {
+        crate::output::schema::check(&stdout(args));
+    }
+}
+
+#[test]
+fn a_failure_is_a_sentence_for_people_and_a_document_for_machines() {
+    let (mut process, captured) = Process::captured(Vec::<String>::new(), Timestamp::UNIX_EPOCH);
+    let output = Output { format: Format::Json, no_headers: false, color: Colour::Auto };
+    let failure =
+        Failure::new(Kind::NotFound, "there is no StatefulSet db in namespace shop").hint("see them with: kubectl get sts");
+    assert_eq!(Printer::new(&mut process, output).fail(&failure), Exit::Failed);
+    assert_eq!(captured.stderr(), "error: there is no StatefulSet db in namespace shop\n\nsee them with: kubectl get sts\n");
+    crate::output::schema::check(&captured.stdout());
+    assert!(captured.stdout().contains(r#""reason": "NotFound""#));
 }
 
 #[test]

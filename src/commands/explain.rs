@@ -23,9 +23,9 @@ pub fn explain(code: &str) -> Result<Explanation, Failure> {
         return Ok(Explanation::from(rule));
     }
     let near = near(code);
-    let all = "All codes: kubectl mariadb explain";
-    let hint = if near.is_empty() { all.to_owned() } else { format!("Codes like it: {}. {all}", near.join(", ")) };
-    Err(Failure::new(Kind::Usage, format!("'{code}' is neither the code of a finding nor an exit code.")).hint(hint))
+    let all = "all codes: kubectl mariadb explain";
+    let hint = if near.is_empty() { all.to_owned() } else { format!("codes like it: {}; {all}", near.join(", ")) };
+    Err(Failure::new(Kind::Usage, format!("'{code}' is neither the code of a finding nor an exit code")).hint(hint))
 }
 
 /// At most five codes that differ in few characters, nearest first.
@@ -66,8 +66,8 @@ mod tests {
     fn an_unknown_code_names_those_like_it() {
         let failure = explain("MDB2o1").unwrap_err();
         assert_eq!(failure.exit(), Exit::Usage);
-        assert!(failure.hint.unwrap().starts_with("Codes like it: MDB201, "));
-        assert_eq!(explain("nonsense").unwrap_err().hint.as_deref(), Some("All codes: kubectl mariadb explain"));
+        assert!(failure.hint.unwrap().starts_with("codes like it: MDB201, "));
+        assert_eq!(explain("nonsense").unwrap_err().hint.as_deref(), Some("all codes: kubectl mariadb explain"));
     }
 
     #[test]

@@ -62,14 +62,26 @@ impl OwnFlags {
         // What follows `--` belongs to another program.
         let own = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
         words.extend(args[..own].iter().cloned());
+        if is_offline(command) {
+            return quoted_line(&words);
+        }
         let named = args[..own].iter().any(|arg| arg == "-n" || arg == "--namespace");
         if self.namespace && !named {
             words.extend(["-n".to_owned(), namespace.to_owned()]);
         }
         words.extend(self.flags.iter().cloned());
         words.extend(args[own..].iter().cloned());
-        words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+        quoted_line(&words)
     }
+}
+
+/// Whether a command talks to no API server, so that connection flags would only be in the way.
+fn is_offline(command: &NextCommand) -> bool {
+    matches!(command, NextCommand::Plugin(args) if args.first().is_some_and(|verb| verb == "explain"))
+}
+
+fn quoted_line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a POSIX shell reads it back.
@@ -96,6 +108,7 @@ mod tests {
             ..Connection::default()
         };
         let flags = OwnFlags::new(&connection, false);
+        assert_eq!(flags.line(&plugin(&["explain", "MDB201"]), "shop"), "kubectl mariadb explain MDB201");
         assert_eq!(
             flags.line(&plugin(&["status", "db"]), "shop"),
             r"kubectl mariadb status db -n shop --kubeconfig '/etc/it'\''s' --context 'prod eu'"

@@ -1,7 +1,12 @@
 //! The only place that writes to the terminal.
 
+pub mod age;
 pub mod command_line;
 pub mod explain;
+pub mod progress;
+#[cfg(test)]
+pub(crate) mod schema;
+pub mod status;
 pub mod structured;
 pub mod style;
 pub mod styled;
@@ -25,7 +30,7 @@ pub trait Screen: Serialize {
     /// `kind` of the document.
     const KIND: &'static str;
 
-    /// Writes it for people; `wide` has no limit on columns.
+    /// Writes it for people; `wide`: everything there is.
     fn screen(&self, wide: bool, out: &mut Styled);
 
     /// Lines of `-o name`.
@@ -47,12 +52,15 @@ pub fn stop(process: &mut Process, stop: &Stop) -> Exit {
     exit
 }
 
+/// Columns where there is no terminal to ask.
+const WIDTH: u16 = 80;
+
 /// Writes answers and failures in the form that was asked for. It owns the streams: nobody else can write to them.
 pub struct Printer {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
     output: Output,
-    width: Option<u16>,
+    width: u16,
     colour_stdout: bool,
     colour_stderr: bool,
 }
@@ -64,7 +72,7 @@ impl Printer {
         let colour = |terminal| style::colour(output.color, &process.env, terminal);
         Self {
             output,
-            width: process.terminal.width,
+            width: process.terminal.width.unwrap_or(WIDTH),
             colour_stdout: colour(process.terminal.stdout_is),
             colour_stderr: colour(process.terminal.stderr_is),
             stdout: std::mem::replace(&mut process.stdout, Box::new(io::sink())),
@@ -106,7 +114,7 @@ impl Printer {
             return answer.names().into_iter().map(|name| name + "\n").collect();
         }
         let wide = self.output.format == Format::Wide;
-        let mut out = Styled::new(!self.output.no_headers, self.width.filter(|_| !wide));
+        let mut out = Styled::new(!self.output.no_headers, self.width, wide);
         answer.screen(wide, &mut out);
         out.paint(self.colour_stdout)
     }
@@ -114,7 +122,7 @@ impl Printer {
     fn write(&mut self, text: &str, exit: Exit) -> Exit {
         match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                self.complain(&Failure::new(Kind::Other, format!("The output could not be written: {error}.")));
+                self.complain(&Failure::new(Kind::Other, format!("the output cannot be written: {error}")));
                 Exit::Failed
             }
             Ok(()) | Err(_) => exit,

@@ -12,8 +12,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// Control characters become blanks: texts of servers and containers must not drive the terminal.
     pub fn new(label: Label, text: impl Into<String>) -> Self {
-        Self { label, text: text.into() }
+        Self { label, text: text.into().replace(char::is_control, " ") }
     }
 
     pub fn plain(text: impl Into<String>) -> Self {
@@ -26,7 +27,10 @@ impl Span {
 pub struct Styled {
     spans: Vec<Span>,
     headers: bool,
-    width: Option<usize>,
+    /// Columns that prose may take.
+    prose: usize,
+    /// Columns that a table may take; `None`: as many as it needs.
+    table: Option<usize>,
 }
 
 /// A column of a table.
@@ -40,15 +44,15 @@ pub struct Column {
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
+/// Longer lines are hard to read, however wide the terminal is.
+const PROSE: usize = 100;
+
 impl Styled {
-    /// `width`: columns of the terminal; without one, nothing is wrapped or left out.
+    /// `width`: columns of the terminal; `wide`: tables have no limit.
     #[must_use]
-    pub const fn new(headers: bool, width: Option<u16>) -> Self {
-        let width = match width {
-            Some(width) => Some(width as usize),
-            None => None,
-        };
-        Self { spans: Vec::new(), headers, width }
+    pub fn new(headers: bool, width: u16, wide: bool) -> Self {
+        let width = usize::from(width);
+        Self { spans: Vec::new(), headers, prose: width.min(PROSE), table: Some(width).filter(|_| !wide) }
     }
 
     pub fn add(&mut self, label: Label, text: impl Into<String>) -> &mut Self {
@@ -61,7 +65,7 @@ impl Styled {
     }
 
     pub fn end_line(&mut self) {
-        self.spans.push(Span::plain("\n"));
+        self.spans.push(Span { label: Label::Plain, text: "\n".to_owned() });
     }
 
     /// A whole line of one kind.
@@ -73,7 +77,7 @@ impl Styled {
     pub fn hanging(&mut self, first: Vec<Span>, label: Label, text: &str) {
         let indent: usize = first.iter().map(|span| measure(&span.text)).sum();
         self.spans.extend(first);
-        for (number, line) in wrap(text, self.width.map(|width| width.saturating_sub(indent).max(20))).into_iter().enumerate() {
+        for (number, line) in wrap(text, self.prose.saturating_sub(indent).max(20)).into_iter().enumerate() {
             if number > 0 {
                 self.plain(" ".repeat(indent));
             }
@@ -87,7 +91,7 @@ impl Styled {
         let rows: Vec<&Vec<Span>> = self.headers.then_some(&heads).into_iter().chain(rows).collect();
         let mut kept: Vec<usize> = (0..columns.len()).collect();
         let mut lines = lay_out(&rows, &kept);
-        while self.width.is_some_and(|width| lines.iter().any(|line| measure(line) > width)) {
+        while self.table.is_some_and(|width| lines.iter().any(|line| measure(line) > width)) {
             let dispensable = kept.iter().copied().filter(|index| columns[*index].yields > 0);
             let Some(first) = dispensable.max_by_key(|index| columns[*index].yields) else { break };
             kept.retain(|index| *index != first);
@@ -134,12 +138,12 @@ fn measure(text: &str) -> usize {
 }
 
 /// Breaks at blanks; a word longer than `width` stays whole, so that commands and names can be copied.
-fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
+fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
         for word in paragraph.split(' ') {
-            if !line.is_empty() && width.is_some_and(|width| measure(&line) + 1 + measure(word) > width) {
+            if !line.is_empty() && measure(&line) + 1 + measure(word) > width {
                 lines.push(std::mem::take(&mut line));
             } else if !line.is_empty() {
                 line.push(' ');
@@ -155,30 +159,37 @@ fn wrap(text: &str, width: Option<usize>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn table(width: Option<u16>, headers: bool) -> String {
+    fn table(width: u16, headers: bool) -> String {
         let columns =
             [Column { head: "POD", yields: 0 }, Column { head: "STATE", yields: 1 }, Column { head: "NODE", yields: 2 }];
         let row = |cells: [&str; 3]| cells.map(Span::plain).to_vec();
-        let mut out = Styled::new(headers, width);
+        let mut out = Styled::new(headers, width, false);
         out.table(&columns, &[row(["db-0", "Synced", "a-node"]), row(["db-10", "", "b"])]);
         out.paint(false)
     }
 
     #[test]
     fn a_table_is_aligned_and_has_no_trailing_blanks() {
-        assert_eq!(table(None, true), "POD    STATE   NODE\ndb-0   Synced  a-node\ndb-10          b\n");
-        assert_eq!(table(None, false), "db-0   Synced  a-node\ndb-10          b\n");
+        assert_eq!(table(80, true), "POD    STATE   NODE\ndb-0   Synced  a-node\ndb-10          b\n");
+        assert_eq!(table(80, false), "db-0   Synced  a-node\ndb-10          b\n");
     }
 
     #[test]
     fn a_narrow_terminal_loses_the_dispensable_columns_first() {
-        assert_eq!(table(Some(20), true), "POD    STATE\ndb-0   Synced\ndb-10\n");
-        assert_eq!(table(Some(3), true), "POD\ndb-0\ndb-10\n");
+        assert_eq!(table(20, true), "POD    STATE\ndb-0   Synced\ndb-10\n");
+        assert_eq!(table(3, true), "POD\ndb-0\ndb-10\n");
+    }
+
+    #[test]
+    fn foreign_text_does_not_drive_the_terminal() {
+        let mut out = Styled::new(true, 80, false);
+        out.hanging(vec![Span::plain("- ")], Label::Plain, "a\u{1b}[31mred\nb\r\u{7}c");
+        assert_eq!(out.paint(false), "- a [31mred\n  b  c\n");
     }
 
     #[test]
     fn long_text_hangs_under_its_start_and_words_stay_whole() {
-        let mut out = Styled::new(true, Some(30));
+        let mut out = Styled::new(true, 30, false);
         out.hanging(vec![Span::plain("error  ")], Label::Plain, "one two three four five a-very-long-word-that-does-not-fit six");
         assert_eq!(out.paint(false), "error  one two three four five\n       a-very-long-word-that-does-not-fit\n       six\n");
     }

@@ -27,6 +27,7 @@ use super::rules;
 /// How a cluster is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum State {
     /// Everything that was expected is there and in order.
     Healthy,

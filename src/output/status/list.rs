@@ -1,0 +1,73 @@
+//! Several clusters, a row each.
+
+use serde::Serialize;
+
+use super::Status;
+use super::table::state_label;
+use crate::decide::finding::Severity;
+use crate::failure::Exit;
+use crate::output::Screen;
+use crate::output::style::Label;
+use crate::output::styled::{Column, Span, Styled};
+
+/// What is true of every cluster that was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct StatusList {
+    pub items: Vec<Status>,
+}
+
+impl StatusList {
+    fn row(status: &Status) -> Vec<Span> {
+        let ready = format!("{}/{}", status.ready_replicas, status.replicas);
+        let all_ready = status.ready_replicas == status.replicas;
+        vec![
+            Span::plain(&status.namespace),
+            Span::plain(&status.name),
+            Span::plain(status.topology.name()),
+            Span::new(if all_ready { Label::Plain } else { Label::Warning }, ready),
+            Span::plain(status.primary()),
+            Span::new(state_label(status.state), status.state.name()),
+            findings(status),
+        ]
+    }
+}
+
+/// The worst codes and how many more there are: `MDB211 +2`. Info is not worth a look across a fleet.
+fn findings(status: &Status) -> Span {
+    let mut worth = status.findings.iter().filter(|finding| finding.severity > Severity::Info);
+    let Some(worst) = worth.next() else { return Span::new(Label::Faint, "-") };
+    let text = match worth.count() {
+        0 => worst.code.clone(),
+        more => format!("{} +{more}", worst.code),
+    };
+    Span::new(worst.severity.into(), text)
+}
+
+impl Screen for StatusList {
+    const KIND: &'static str = "StatusList";
+
+    fn screen(&self, _wide: bool, out: &mut Styled) {
+        let columns = [
+            Column { head: "NAMESPACE", yields: 0 },
+            Column { head: "NAME", yields: 0 },
+            Column { head: "TOPOLOGY", yields: 2 },
+            Column { head: "READY", yields: 0 },
+            Column { head: "PRIMARY", yields: 1 },
+            Column { head: "VERDICT", yields: 0 },
+            Column { head: "FINDINGS", yields: 0 },
+        ];
+        out.table(&columns, &self.items.iter().map(Self::row).collect::<Vec<_>>());
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.items.iter().flat_map(Screen::names).collect()
+    }
+
+    /// The worst of all.
+    fn exit(&self) -> Exit {
+        let any = |exit| self.items.iter().any(|status| status.exit == exit);
+        [Exit::Unhealthy, Exit::Forbidden, Exit::Unobserved].into_iter().find(|exit| any(*exit)).unwrap_or(Exit::Ok)
+    }
+}
