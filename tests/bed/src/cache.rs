@@ -87,6 +87,22 @@ impl Cache {
         fs::rename(&partial, &place)?;
         Ok(place)
     }
+
+    /// Removes every complete entry of `kind` but this one.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn keep_only(&self, kind: &str, inputs_digest: &str) -> Result<()> {
+        for entry in fs::read_dir(self.root.join(kind))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let complete = !name.to_string_lossy().starts_with('.');
+            if complete && name != inputs_digest {
+                remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A digest of build inputs, fit for [`Cache::get`]: 32 hex digits of SHA-256 over the inputs, each
@@ -162,6 +178,18 @@ mod tests {
         let place = cache.get("kind", "abc", write).unwrap();
         assert!(!place.join("half").exists());
         assert!(!partial.exists());
+    }
+
+    #[test]
+    fn others_of_a_kind_are_removed_on_demand() {
+        let (_folder, cache) = cache();
+        for digest in ["abc", "def"] {
+            cache.get("kind", digest, write).unwrap();
+        }
+        cache.get("other", "abc", write).unwrap();
+        cache.keep_only("kind", "def").unwrap();
+        assert_eq!(cache.find("kind", "abc"), None);
+        assert!(cache.find("kind", "def").is_some() && cache.find("other", "abc").is_some());
     }
 
     #[test]

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 ///
 /// # Panics
 /// Without a program there is no command.
-pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(words: &[S]) -> Command {
+#[must_use]
+pub fn command<S: AsRef<std::ffi::OsStr>>(words: &[S]) -> Command {
     let (program, args) = words.split_first().expect("a command has a first word");
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
@@ -20,7 +21,7 @@ pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(words: &[S]) -> Command {
 ///
 /// # Errors
 /// If it cannot be started or fails; the message holds the command line and what it said.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("`{}` cannot be started", spoken(command)))?;
     checked(command, &output)
 }
@@ -29,7 +30,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 ///
 /// # Errors
 /// As [`output`].
-pub(crate) fn output_of_input(command: &mut Command, input: &str) -> Result<String> {
+pub fn output_of_input(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -55,7 +56,8 @@ fn checked(command: &Command, output: &Output) -> Result<String> {
 }
 
 /// The command line as a reader would type it.
-pub(crate) fn spoken(command: &Command) -> String {
+#[must_use]
+pub fn spoken(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
@@ -74,7 +76,7 @@ mod tests {
         let failed = output(&mut command(&["sh", "-c", "echo no >&2; exit 3"])).unwrap_err();
         assert_eq!(failed.to_string(), "`sh -c echo no >&2; exit 3` failed (exit status: 3): no");
         let absent = output(&mut command(&["/absent"])).unwrap_err();
-        assert_eq!(absent.to_string(), "`/absent` cannot be started.");
+        assert_eq!(absent.to_string(), "`/absent` cannot be started");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod bed;
 pub mod cache;
 mod cgroup;
-mod command;
+pub mod command;
 pub mod components;
 mod control_plane;
 pub mod dns;

@@ -40,6 +40,8 @@ enum Command {
     },
     /// What runs
     Status,
+    /// Copy the logs of every component and pod, and all objects, into a folder
+    Logs { folder: PathBuf },
     /// A shell inside the bed's network with kubectl and the plugin, or one command there
     Shell {
         /// The command and its arguments
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let bed = Bed::open(&args.name)?;
+    bed::host::require_root()?;
     match &args.command {
         Command::Up { nodes, api_only } => bed.up(&Options { nodes: *nodes, api_only: *api_only, ..Options::default() })?,
         Command::Down { purge } => bed.down(*purge)?,
@@ -108,6 +111,7 @@ fn run(args: &Args) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Logs { folder } => bed.logs_to(folder)?,
         Command::Shell { command } => cli::shell::run(&bed, command)?,
         Command::Test(test) => return cli::test::run(&bed, test),
         Command::Node { node, action } => {

@@ -14,6 +14,8 @@ use crate::cache::{Cache, digest};
 use crate::command::{command, output};
 use crate::progress::{Progress, Step};
 
+const KIND: &str = "containerd";
+
 /// Starts containerd in namespaces of its own and hands it one archive after the other.
 /// Arguments: folder, archives.
 const IMPORT: &str = r#"
@@ -40,11 +42,15 @@ pub(crate) fn template(cache: &Cache, progress: &Progress, archives: &[PathBuf])
         inputs.push(archive.display().to_string());
         inputs.push(format!("{} {}", found.size(), found.mtime()));
     }
-    cache.get("containerd", &digest(&inputs), |place| {
+    let inputs = digest(&inputs);
+    let place = cache.get(KIND, &inputs, |place| {
         let doing = format!("unpacking {} images for the nodes", archives.len());
         let usual = Duration::from_secs(30);
         progress.during(doing, Some(usual), |step| import(place, archives, step))
-    })
+    })?;
+    // It is large, and the nodes that were made from another one have links of their own to it.
+    cache.keep_only(KIND, &inputs)?;
+    Ok(place)
 }
 
 fn import(place: &Path, archives: &[PathBuf], step: &Step) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -27,19 +27,19 @@ pub fn run(bed: &Bed, words: &[String]) -> Result<()> {
             Command::new(&shell)
         }
     };
-    equip(&mut command, bed)?;
+    equip(&mut command, bed, newest_plugin().as_deref())?;
     let cause = command.exec();
     let program = words.first().unwrap_or(&shell);
     Err(cause).with_context(|| format!("{program} cannot be started"))
 }
 
-/// Gives `command` the bed's kubeconfig, and a PATH that begins with `kubectl` and the plugin.
+/// Gives `command` the bed's kubeconfig, and a PATH that begins with `kubectl` and the folder of the plugin.
 ///
 /// # Errors
 /// If PATH holds something that no PATH can hold.
-pub fn equip(command: &mut Command, bed: &Bed) -> Result<()> {
+pub fn equip(command: &mut Command, bed: &Bed, plugin: Option<&Path>) -> Result<()> {
     let mut path = vec![bed.layout().bin()];
-    path.extend(newest_plugin());
+    path.extend(plugin.map(Path::to_owned));
     let inherited = env::var_os("PATH").unwrap_or_default();
     path.extend(env::split_paths(&inherited));
     let path: OsString = env::join_paths(path)?;
