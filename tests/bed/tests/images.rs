@@ -177,6 +177,8 @@ fn plays_the_official_image(series: &str) {
         ("MARIADB_DATABASE", "app_one"),
         ("MYSQL_USER", "app"),
         ("MYSQL_PASSWORD", "x'y"),
+        ("MARIADB_REPLICATION_USER", "replica"),
+        ("MARIADB_REPLICATION_PASSWORD", "r'r"),
         ("MARIADB_INITDB_SKIP_TZINFO", "1"),
     ];
     let server = machine.start(&environment, &["--log-bin", "--server-id=7"]);
@@ -196,6 +198,7 @@ fn plays_the_official_image(series: &str) {
         "healthcheck@::1",
         "healthcheck@localhost",
         "mariadb.sys@localhost",
+        "replica@%",
         "root@%",
         "root@localhost",
     ];
@@ -216,6 +219,28 @@ fn plays_the_official_image(series: &str) {
     // A state transfer may have removed the file of the data directory.
     fs::remove_file(machine.path("var/lib/mysql/.my-healthcheck.cnf")).unwrap();
     assert!(server.healthy(&["--su-mysql", "--connect", "--innodb_initialized"]));
+    server.stop();
+}
+
+#[test]
+fn sets_up_a_replica() {
+    let Some(machine) = Machine::of("11.8") else { return };
+    let environment = [
+        ("MARIADB_ROOT_PASSWORD", SECRET),
+        ("MARIADB_REPLICATION_USER", "replica"),
+        ("MARIADB_REPLICATION_PASSWORD", "r'r"),
+        ("MARIADB_MASTER_HOST", "db-0.db"),
+        ("MARIADB_HEALTHCHECK_GRANTS", "REPLICA MONITOR"),
+        ("MARIADB_INITDB_SKIP_TZINFO", "1"),
+    ];
+    let server = machine.start(&environment, &["--server-id=2"]);
+    let mut client = server.inside(&["mariadb", "--user=root", "-e", "SHOW REPLICA STATUS\\G"]);
+    let (_, status) = said(&client.env("MYSQL_PWD", SECRET).output().unwrap());
+    for expected in ["Master_Host: db-0.db", "Master_User: replica", "Using_Gtid: Slave_Pos", "Slave_SQL_Running: Yes"] {
+        assert!(status.contains(expected), "{status}");
+    }
+    assert!(server.healthy(&["--replication_sql"]));
+    assert!(!server.healthy(&["--replication_io"]));
     server.stop();
 }
 

@@ -7,15 +7,15 @@ DATADIR=/var/lib/mysql
 CREDENTIALS=
 CHANNEL=
 
-ask() { # SQL; the account is the one that the entry point made
+ask() { # SQL [OPTION]; the account is the one that the entry point made
 	local file=$CREDENTIALS own=$DATADIR/.my-healthcheck.cnf
 	[ -n "$file" ] || { [ -e "$own" ] && file=$own; } || file=/run/mysqld/healthcheck.cnf
 	timeout 5 mariadb --defaults-file="$file" --protocol=socket --connect-timeout=3 \
-		--skip-column-names --batch --execute="$1" 2>/dev/null
+		--skip-column-names --batch "${@:2}" --execute="$1" 2>/dev/null
 }
 status() { ask "SELECT variable_value FROM information_schema.global_status WHERE variable_name = '$1'"; }
 replica() { # a column of SHOW REPLICA STATUS
-	ask "SHOW REPLICA ${CHANNEL:+'$CHANNEL'} STATUS\G" | sed -n "s/^ *$1: //p"
+	ask "SHOW REPLICA ${CHANNEL:+'$CHANNEL'} STATUS\G" --column-names | sed -n "s/^ *$1: //p"
 }
 
 run() { # NAME [VALUE]
