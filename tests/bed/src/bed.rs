@@ -18,6 +18,8 @@ use crate::process::{read_record, remove_file, wait_until, write_record};
 use crate::progress::{Progress, Step};
 use crate::status::Status;
 use crate::template::template;
+use crate::testing::faults::Faults;
+use crate::testing::ledger::Ledger;
 use crate::{cgroup, components, host, images, logs, network, pki};
 
 /// Storage classes and DNS.
@@ -178,7 +180,9 @@ impl Bed {
             self.prepare_state(&kubernetes, shape)?;
             network::bed_up(&self.layout)?;
             self.start(images.as_deref(), progress, step)
-        })
+        })?;
+        // What a test that was killed has left.
+        Faults::of(self).undo_all().map(drop)
     }
 
     fn prepare_state(&self, kubernetes: &Path, shape: Shape) -> Result<()> {
@@ -325,6 +329,8 @@ impl Bed {
         for part in Part::ALL.into_iter().rev() {
             self.part(part).kill()?;
         }
+        // All faults went with what they were done to.
+        Ledger::at(self.layout.root()).forget()?;
         network::bed_down(&self.layout)?;
         cgroup::remove(&self.layout.cgroup())?;
         cgroup::remove_if_empty(self.layout.cgroup().parent());

@@ -20,6 +20,7 @@ pub mod provisioner;
 mod service;
 mod status;
 mod template;
+pub mod testing;
 
 pub use bed::{Bed, Options};
 pub use control_plane::{ControlPlane, Part};

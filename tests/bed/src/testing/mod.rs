@@ -1,0 +1,12 @@
+//! For tests: database clusters, writers, an oracle, and faults that whoever comes next can undo.
+
+pub mod cluster;
+pub mod faults;
+pub mod keep;
+pub mod ledger;
+pub mod oracle;
+pub mod plugin;
+pub mod run;
+pub mod shape;
+pub mod user;
+pub mod writers;

@@ -1,0 +1,164 @@
+//! Trials in groups: those of one group share a cluster and run one after the other, groups run beside each other.
+//! A group that touches nodes has the bed to itself.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use bed::Bed;
+use bed::testing::cluster::Cluster;
+use bed::testing::faults::Faults;
+use bed::testing::keep;
+use bed::testing::plugin::Plugin;
+use bed::testing::shape::Shape;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::stage::Stage;
+
+/// From nothing to three members, on a machine that is busy with other clusters.
+const START: Duration = Duration::from_secs(240);
+/// For what the scenario before has broken and healed.
+const RECOVERY: Duration = Duration::from_secs(150);
+
+pub struct Group {
+    pub shape: Shape,
+    /// Faults of nodes or of the API server: no other group runs meanwhile.
+    pub alone: bool,
+    pub scenarios: Vec<Scenario>,
+}
+
+#[derive(Clone)]
+pub struct Scenario {
+    /// `status::healthy::11.8`.
+    pub name: String,
+    /// The cluster is not fit for another scenario afterwards.
+    pub spoils: bool,
+    pub body: fn(&Stage) -> Result<()>,
+}
+
+type Outcome = Result<(), Failed>;
+
+/// Prints the names of all trials, or of those that the filters select.
+pub fn list(catalogue: Vec<Group>, arguments: Arguments) -> ExitCode {
+    let scenarios = catalogue.into_iter().flat_map(|group| group.scenarios);
+    let trials = scenarios.map(|scenario| Trial::test(scenario.name, || Ok(()))).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Runs the selected trials with at most `clusters` clusters at once.
+pub fn run(bed: &Bed, plugin: &Plugin, catalogue: Vec<Group>, clusters: usize, mut arguments: Arguments) -> ExitCode {
+    let (trials, mut queue) = select(catalogue, &arguments);
+    // Those that need the bed to themselves come last: nobody waits for them.
+    queue.make_contiguous().sort_by_key(|work| work.alone);
+    let queue = Arc::new(Mutex::new(queue));
+    let alone = Arc::new(RwLock::new(()));
+    for _ in 0..clusters {
+        let (bed, plugin, queue, alone) = (bed.clone(), plugin.clone(), Arc::clone(&queue), Arc::clone(&alone));
+        thread::spawn(move || {
+            let next = || queue.lock().ok()?.pop_front();
+            while let Some(work) = next() {
+                if work.alone {
+                    let _bed = alone.write();
+                    work.run(&bed, &plugin);
+                } else {
+                    let _bed = alone.read();
+                    work.run(&bed, &plugin);
+                }
+            }
+        });
+    }
+    // Trials only wait for their outcome: none may keep another from waiting.
+    arguments.test_threads = Some(trials.len().max(1));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What is left of the catalogue under the filters, as trials that wait and as work that makes their outcomes.
+fn select(catalogue: Vec<Group>, arguments: &Arguments) -> (Vec<Trial>, VecDeque<Work>) {
+    let (mut trials, mut queue) = (Vec::new(), VecDeque::new());
+    for group in catalogue {
+        let mut scenarios = Vec::new();
+        for scenario in group.scenarios {
+            let (tell, outcome): (Sender<Outcome>, Receiver<Outcome>) = channel();
+            let wait = move || outcome.recv().unwrap_or_else(|_| Err("the runner of this group died".into()));
+            if selects(arguments, &scenario.name) {
+                scenarios.push((scenario.clone(), tell));
+            }
+            trials.push(Trial::test(scenario.name, wait));
+        }
+        if !scenarios.is_empty() {
+            queue.push_back(Work { shape: group.shape, alone: group.alone, scenarios });
+        }
+    }
+    (trials, queue)
+}
+
+/// The rule of the test harness.
+fn selects(arguments: &Arguments, name: &str) -> bool {
+    let meets = |filter: &String| if arguments.exact { name == filter } else { name.contains(filter.as_str()) };
+    arguments.filter.as_ref().is_none_or(meets) && !arguments.skip.iter().any(meets)
+}
+
+struct Work {
+    shape: Shape,
+    alone: bool,
+    scenarios: Vec<(Scenario, Sender<Outcome>)>,
+}
+
+impl Work {
+    fn run(self, bed: &Bed, plugin: &Plugin) {
+        let mut cluster = None;
+        for (scenario, tell) in &self.scenarios {
+            let began = Instant::now();
+            let outcome = self.trial(bed, plugin, &mut cluster, scenario);
+            eprintln!("{:>6.1} s  {}", began.elapsed().as_secs_f32(), scenario.name);
+            tell.send(outcome).ok();
+        }
+        end(&mut cluster);
+    }
+
+    fn trial(&self, bed: &Bed, plugin: &Plugin, cluster: &mut Option<Cluster>, scenario: &Scenario) -> Outcome {
+        let folder = keep::folder(bed, &scenario.name)?;
+        let outcome = self.play(bed, plugin, cluster, scenario, &folder);
+        match &outcome {
+            Ok(()) => drop(std::fs::remove_dir_all(&folder)),
+            Err(_) => keep::keep(bed, cluster.as_ref(), &folder),
+        }
+        if outcome.is_err() || scenario.spoils {
+            end(cluster);
+        }
+        outcome.map_err(|why| format!("{why:#}\nlogs of its pods and of every component: {}", folder.display()).into())
+    }
+
+    fn play(&self, bed: &Bed, plugin: &Plugin, cluster: &mut Option<Cluster>, scenario: &Scenario, folder: &Path) -> Result<()> {
+        self.fit(bed, cluster)?;
+        let cluster = cluster.clone().context("a cluster was started")?;
+        let stage = Stage { cluster, plugin: plugin.clone(), faults: Faults::of(bed), folder: folder.to_owned() };
+        catch_unwind(AssertUnwindSafe(|| (scenario.body)(&stage))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(anyhow!("{}", text.unwrap_or("the scenario panicked")))
+        })
+    }
+
+    /// A healthy cluster: the one there is, or a new one.
+    fn fit(&self, bed: &Bed, cluster: &mut Option<Cluster>) -> Result<()> {
+        if let Some(there) = cluster {
+            there.wait_healthy(RECOVERY).context("the cluster did not recover from the scenario before")?;
+        } else {
+            let new = cluster.insert(Cluster::create(bed, self.shape.clone())?);
+            new.settle(START)?;
+        }
+        Ok(())
+    }
+}
+
+fn end(cluster: &mut Option<Cluster>) {
+    if let Some(Err(why)) = cluster.take().map(|cluster| cluster.delete()) {
+        eprintln!("a namespace stays for the next run to delete: {why:#}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The plugin against real servers: `cargo bed test` runs this inside the bed.
+//!
+//! Arguments are those of any Rust test (`--list`, filters, `--exact`, `--skip`), and two more: `--all` adds the rows that
+//! repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
+
+mod groups;
+mod stage;
+mod status;
+
+use std::fs::File;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use bed::Bed;
+use bed::testing::cluster::delete_leftovers;
+use bed::testing::faults::Faults;
+use bed::testing::plugin::Plugin;
+use libtest_mimic::Arguments;
+
+/// Two cores carry two Galera clusters that start at once.
+const CLUSTERS: usize = 2;
+
+struct Options {
+    all: bool,
+    clusters: usize,
+    /// What libtest-mimic understands.
+    harness: Arguments,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("{why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let options = options(std::env::args())?;
+    let catalogue = status::catalogue(options.all);
+    if options.harness.list {
+        return Ok(groups::list(catalogue, options.harness));
+    }
+    let bed = Bed::open(&std::env::var("BED").unwrap_or_else(|_| "bed".to_owned()))?;
+    bed.enter_network().context("the tests need a running bed: `cargo bed up`")?;
+    let alone = File::create(bed.layout().root().join("testing.lock"))?;
+    if alone.try_lock().is_err() {
+        bail!("another test run uses this bed; wait for it, or bring up a second bed with --name");
+    }
+    Faults::of(&bed).undo_all().context("a fault of an earlier run cannot be undone")?;
+    delete_leftovers(&bed)?;
+    let plugin = Plugin::of(&bed)?;
+    Ok(groups::run(&bed, &plugin, catalogue, options.clusters, options.harness))
+}
+
+fn options(args: impl Iterator<Item = String>) -> Result<Options> {
+    let (mut all, mut clusters, mut rest) = (false, CLUSTERS, Vec::new());
+    let mut args = args.peekable();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--all" => all = true,
+            "--clusters" => {
+                let count = args.next().context("--clusters needs a number")?;
+                clusters = count.parse().with_context(|| format!("--clusters needs a number, not {count:?}"))?;
+            }
+            _ => rest.push(arg),
+        }
+    }
+    Ok(Options { all, clusters: clusters.max(1), harness: Arguments::from_iter(rest) })
+}

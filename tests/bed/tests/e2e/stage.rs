@@ -1,0 +1,80 @@
+//! What a scenario works with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use bed::testing::cluster::{Cluster, Wsrep};
+use bed::testing::faults::Faults;
+use bed::testing::plugin::{Plugin, Seen};
+use bed::testing::run::wait_until;
+
+/// Long enough for whatever a healthy machine does by itself.
+pub const SOON: Duration = Duration::from_secs(60);
+
+pub struct Stage {
+    pub cluster: Cluster,
+    pub plugin: Plugin,
+    pub faults: Faults,
+    /// Kept when the trial fails.
+    pub folder: PathBuf,
+}
+
+/// What `status` must answer.
+#[derive(Debug, Default)]
+pub struct Expected<'a> {
+    pub exit: i32,
+    /// Codes that must be among the findings.
+    pub codes: &'a [&'a str],
+    /// Codes that must not.
+    pub without: &'a [&'a str],
+    /// Words that must be on the screen.
+    pub says: &'a [&'a str],
+}
+
+impl Stage {
+    /// Runs `status` as the administrator and compares.
+    pub fn status(&self, expected: &Expected<'_>) -> Result<Seen> {
+        let seen = self.plugin.status(&self.cluster, &[])?;
+        compare(&seen, expected)?;
+        Ok(seen)
+    }
+
+    /// Waits until every member of `ordinals` answers over its own socket so that `is_so` holds.
+    pub fn wait_wsrep(&self, what: &str, ordinals: &[u32], is_so: impl Fn(&Wsrep) -> bool) -> Result<Duration> {
+        wait_until(what, SOON, || {
+            for ordinal in ordinals {
+                let wsrep = self.wsrep(*ordinal)?;
+                ensure!(is_so(&wsrep), "db-{ordinal}: {wsrep:?}");
+            }
+            Ok(())
+        })
+    }
+
+    pub fn wsrep(&self, ordinal: u32) -> Result<Wsrep> {
+        Wsrep::of(&mut self.cluster.connect(&self.cluster.pod(ordinal)?)?)
+    }
+}
+
+pub fn compare(seen: &Seen, expected: &Expected<'_>) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (form, ended) in [("table", &seen.table), ("json", &seen.structured)] {
+        if ended.code != Some(expected.exit) {
+            wrong.push(format!("exit code {:?} of the {form} instead of {}", ended.code, expected.exit));
+        }
+    }
+    let codes = seen.codes();
+    wrong.extend(expected.codes.iter().filter(|code| !codes.contains(**code)).map(|code| format!("no {code}")));
+    wrong.extend(expected.without.iter().filter(|code| codes.contains(**code)).map(|code| format!("a {code} too many")));
+    wrong.extend(
+        expected
+            .says
+            .iter()
+            .filter(|text| !seen.table.stdout.contains(**text))
+            .map(|text| format!("the screen does not say {text:?}")),
+    );
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{}; findings {codes:?}\n{}", wrong.join("; "), seen.told())
+}

@@ -1,0 +1,123 @@
+//! Galera with at least one member that serves.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bed::testing::run::wait_until;
+use bed::testing::shape::Version;
+use mysql::prelude::Queryable;
+
+use crate::stage::{Expected, SOON, Stage};
+
+/// The killed member restarts by itself; until it is back, it is missing and nothing worse.
+pub fn member_killed(stage: &Stage) -> Result<()> {
+    // Again and again: the second restart waits ten seconds, which is time to look.
+    wait_until("the container waits for its next start", SOON, || {
+        let now = stage.cluster.pod(2)?;
+        if now.container == "running" {
+            stage.faults.kill_server(&now).ok();
+        }
+        ensure!(now.container.contains("CrashLoopBackOff"), "it is {}", now.container);
+        Ok(())
+    })?;
+    stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
+    stage.status(&Expected { exit: 3, codes: &["MDB111"], without: &["MDB201", "MDB203"], says: &["db-2"] })?;
+    Ok(())
+}
+
+/// The copy is held up in the middle, at the donor, for as long as the look takes.
+pub fn member_in_sst(stage: &Stage) -> Result<()> {
+    // Without its state file a member takes a full copy.
+    stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    let possible = [stage.cluster.pod(0)?, stage.cluster.pod(1)?];
+    let began = Instant::now();
+    let copy = loop {
+        if let Some(paused) = possible.iter().find_map(|donor| stage.faults.pause(donor, "rsync").ok()) {
+            break paused;
+        }
+        ensure!(began.elapsed() < SOON, "no state transfer began");
+        thread::sleep(Duration::from_millis(3));
+    };
+    wait_until("a member is donor", SOON, || {
+        let donors = [0, 1].map(|ordinal| stage.wsrep(ordinal).is_ok_and(|wsrep| wsrep.state.starts_with("Donor")));
+        ensure!(donors.contains(&true), "none");
+        Ok(())
+    })?;
+    stage.status(&Expected {
+        exit: 0,
+        codes: &["MDB216", "MDB217"],
+        without: &["MDB218", "MDB251", "MDB214", "MDB120"],
+        says: &["db-2"],
+    })?;
+    copy.heal()
+}
+
+/// Both halves of a network partition between pods; probes, exec and the API server work on both sides.
+pub fn network_partition(stage: &Stage) -> Result<()> {
+    let pods = stage.cluster.pods()?;
+    let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
+    let cut = stage.faults.partition(&[a, b], &[c])?;
+    stage.wait_wsrep("the majority goes on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
+    stage.wait_wsrep("the minority stops", &[2], |wsrep| wsrep.status == "non-Primary" && !wsrep.ready)?;
+    stage.status(&Expected {
+        exit: 3,
+        codes: &["MDB211", "MDB223"],
+        without: &["MDB201", "MDB203", "MDB212"],
+        says: &["db-2", "non-Primary"],
+    })?;
+    cut.into_iter().try_for_each(bed::testing::faults::Lasting::heal)
+}
+
+/// `pc.bootstrap` on the smaller side of a cut, while the larger one is alive: two primary components with one UUID.
+pub fn split_brain(stage: &Stage) -> Result<()> {
+    let pods = stage.cluster.pods()?;
+    let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
+    let cut = stage.faults.partition(&[a], &[b, c])?;
+    stage.wait_wsrep("the minority stops", &[0], |wsrep| wsrep.status == "non-Primary")?;
+    // 11.8 has a variable for each option, and `wsrep_provider_options` is read-only there.
+    stage.cluster.sql(
+        0,
+        match stage.cluster.shape.version {
+            Version::V10_11 => "SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'",
+            Version::V11_8 => "SET GLOBAL wsrep_provider_pc_bootstrap=ON",
+        },
+    )?;
+    stage.wait_wsrep("the minority is Primary too", &[0], |wsrep| wsrep.status == "Primary" && wsrep.size == 1 && wsrep.ready)?;
+    stage.wait_wsrep("the majority stays Primary", &[1, 2], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
+    let uuids = [stage.wsrep(0)?.state_uuid, stage.wsrep(1)?.state_uuid];
+    ensure!(uuids[0] == uuids[1], "the state UUIDs should not tell: {uuids:?}");
+    let expected = Expected { exit: 3, codes: &["MDB203"], without: &["MDB205", "MDB211"], says: &["db-0"] };
+    stage.status(&expected)?;
+    // With the network whole again nothing changes: the halves never reconnect.
+    cut.into_iter().try_for_each(bed::testing::faults::Lasting::heal)?;
+    thread::sleep(Duration::from_secs(8));
+    stage.status(&expected).context("after the network was healed")?;
+    Ok(())
+}
+
+/// A member that alone has a row is voted out; its server lives on, and the probes of this set stay green.
+pub fn zombie(stage: &Stage) -> Result<()> {
+    let mut other = stage.cluster.connect_writer(&stage.cluster.pod(0)?)?;
+    other.query_drop("CREATE OR REPLACE TABLE trial.voted (id INT PRIMARY KEY)")?;
+    stage.cluster.sql(2, "SET SESSION wsrep_on=OFF; INSERT INTO trial.voted VALUES (1)")?;
+    other.query_drop("INSERT INTO trial.voted VALUES (1)")?;
+    stage.wait_wsrep("the member is out", &[2], |wsrep| wsrep.status == "Disconnected")?;
+    stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
+    ensure!(stage.cluster.pod(2)?.ready, "the probes were to stay green");
+    stage.status(&Expected { exit: 3, codes: &["MDB118"], without: &["MDB211", "MDB203"], says: &["db-2", "Disconnected"] })?;
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])
+}
+
+/// Somebody deletes the claim of a pod that runs: it lives exactly as long as the pod.
+pub fn claim_deleted(stage: &Stage) -> Result<()> {
+    stage.cluster.kubectl(&["delete", "pvc", "data-db-2", "--wait=false"])?;
+    wait_until("the claim is marked", SOON, || {
+        let claim = stage.cluster.get("pvc/data-db-2")?;
+        claim["metadata"]["deletionTimestamp"].as_str().map(drop).context("no deletion timestamp")
+    })?;
+    stage.cluster.look()?;
+    stage.status(&Expected { exit: 3, codes: &["MDB411"], without: &["MDB412"], says: &["data-db-2"] })?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Galera after the loss of all members at once.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use bed::testing::run::wait_until;
+
+use crate::stage::{Expected, SOON, Stage};
+
+/// All members die at once and one of them has no pod any more. The others wait for it, and since none of them is Ready,
+/// an ordered set never makes that pod: nothing here moves by itself.
+pub fn limbo(stage: &Stage) -> Result<()> {
+    stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    // Before the kubelet restarts its container, so that no clean leave tells the others.
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    wait_until("the third pod is gone", SOON, || {
+        ensure!(stage.cluster.pods()?.len() == 2, "it is still there");
+        Ok(())
+    })?;
+    // A start without the wait would end after 34 s.
+    wait_until("two servers listen on the group port only", SOON, || {
+        for ordinal in [0, 1] {
+            let listening = stage.cluster.exec(ordinal, "cat /proc/net/tcp /proc/net/tcp6", "")?.stdout;
+            ensure!(listens(&listening, 4567) && !listens(&listening, 3306), "db-{ordinal}: {listening}");
+            let view = stage.cluster.exec(ordinal, "grep -c ^member: /var/lib/mysql/gvwstate.dat", "")?.stdout;
+            ensure!(view.trim() == "3", "db-{ordinal} remembers {} members", view.trim());
+        }
+        Ok(())
+    })?;
+    stage.status(&Expected { exit: 3, codes: &["MDB103", "MDB214", "MDB202"], without: &["MDB215"], says: &["db-2"] })?;
+    Ok(())
+}
+
+/// All members die at once and have forgotten their last view: each start ends for want of a primary component.
+pub fn crash_loop(stage: &Stage) -> Result<()> {
+    for ordinal in 0..3 {
+        ensure!(
+            stage.cluster.exec(ordinal, "rm /var/lib/mysql/gvwstate.dat", "")?.is_success(),
+            "db-{ordinal} has no gvwstate.dat"
+        );
+    }
+    let before = stage.cluster.pods()?.iter().map(|pod| pod.restarts).max().unwrap_or_default();
+    stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    wait_until("each container waits for its next start", Duration::from_secs(150), || {
+        for pod in stage.cluster.pods()? {
+            ensure!(
+                pod.container.contains("CrashLoopBackOff") && pod.restarts > before,
+                "{}: {}, {}",
+                pod.name,
+                pod.container,
+                pod.restarts
+            );
+        }
+        Ok(())
+    })?;
+    stage.status(&Expected { exit: 3, codes: &["MDB111", "MDB202"], without: &["MDB214"], says: &["db-0", "db-1", "db-2"] })?;
+    Ok(())
+}
+
+/// All members die at once and come back by the plain start of the official image: one cluster again, histories never compared.
+pub fn zero_uuid(stage: &Stage) -> Result<()> {
+    stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    let zero = "00000000-0000-0000-0000-000000000000";
+    stage.wait_wsrep("the members are Primary and Synced again", &[0, 1, 2], |wsrep| {
+        wsrep.status == "Primary" && wsrep.state == "Synced" && wsrep.ready && wsrep.state_uuid == zero
+    })?;
+    wait_until("Kubernetes shows green", SOON, || {
+        ensure!(stage.cluster.pods()?.iter().all(|pod| pod.ready), "not yet");
+        Ok(())
+    })?;
+    stage.status(&Expected { exit: 3, codes: &["MDB207"], without: &["MDB203", "MDB205"], says: &["db-0"] })?;
+    Ok(())
+}
+
+/// Whether a table of the kernel has a listener on `port`.
+fn listens(table: &str, port: u16) -> bool {
+    let local = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next().is_some_and(|address| address.ends_with(&local)) && fields.nth(1) == Some("0A")
+    })
+}
