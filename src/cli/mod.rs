@@ -100,7 +100,7 @@ fn unknown_verb(verb: &str, meant: Option<&str>) -> String {
         Some(meant) => format!("did you mean 'kubectl mariadb {meant}'?"),
         None => format!("if '{verb}' is a cluster: kubectl mariadb status {verb}"),
     };
-    format!("error: '{verb}' is no command of kubectl mariadb\n\n{hint}\nall commands: kubectl mariadb --help\n")
+    format!("error: '{verb}' is no command of kubectl mariadb\n\nhint: {hint}\nall commands: kubectl mariadb --help\n")
 }
 
 /// Reads a command line; `width` wraps the help text.

@@ -68,7 +68,10 @@ fn a_failure_is_a_sentence_for_people_and_a_document_for_machines() {
     let failure =
         Failure::new(Kind::NotFound, "there is no StatefulSet db in namespace shop").hint("see them with: kubectl get sts");
     assert_eq!(Printer::new(&mut process, output).fail(&failure), Exit::Failed);
-    assert_eq!(captured.stderr(), "error: there is no StatefulSet db in namespace shop\n\nsee them with: kubectl get sts\n");
+    assert_eq!(
+        captured.stderr(),
+        "error: there is no StatefulSet db in namespace shop\n\nhint: see them with: kubectl get sts\n"
+    );
     crate::output::schema::check(&captured.stdout());
     assert!(captured.stdout().contains(r#""reason": "NotFound""#));
 }

@@ -130,8 +130,9 @@ impl Printer {
     }
 
     fn complain(&mut self, failure: &Failure) {
-        let hint = failure.hint.as_ref().map(|hint| format!("\n{hint}\n")).unwrap_or_default();
-        let text = format!("{} {}\n{hint}", Label::Error.paint("error:", self.colour_stderr), failure.message);
+        let word = |label: Label, word| label.paint(word, self.colour_stderr);
+        let hint = failure.hint.as_ref().map(|hint| format!("\n{} {hint}\n", word(Label::Command, "hint:")));
+        let text = format!("{} {}\n{}", word(Label::Error, "error:"), failure.message, hint.unwrap_or_default());
         // Nobody is left to be told.
         let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
     }
