@@ -57,8 +57,9 @@ pub fn busybox(cache: &Cache) -> Result<PathBuf> {
 /// `bed.local/coredns:1`: the DNS of the cluster. It runs as root because it binds port 53.
 pub fn coredns(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     let program = components::coredns(cache, progress)?;
-    // The program's place in the cache tells its content.
-    one(cache, "coredns", &[program.as_os_str().as_encoded_bytes()], |layer, _| {
+    // The cache's name for the program tells its content.
+    let content = program.parent().and_then(Path::file_name).unwrap_or(program.as_os_str());
+    one(cache, "coredns", &[content.as_encoded_bytes()], |layer, _| {
         layer.file("coredns", 0o755, &fs::read(&program)?)?;
         Ok(Image { entrypoint: vec!["/coredns".into()], ..Image::default() })
     })
