@@ -23,6 +23,9 @@ pub struct Disk {
     /// The file system of the data directory.
     pub space: Space,
     pub process: Process,
+    /// What the server's own options (configuration files and command line) make of `read_only` at its next start. `None`: no
+    /// server runs, or its options cannot be read.
+    pub starts_read_only: Option<bool>,
     /// Ways this container would found a new cluster at its next start (flag, config file, environment), as found.
     pub bootstrap_switches: Vec<String>,
 }

@@ -173,6 +173,7 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         upgrade_info: info.map(|name| sections.text(name).trim_matches(['\0', '\n', ' ']).to_owned()),
         space: space(&sections.text("space")).map_err(Why::Failed)?,
         process: process(&sections.text("process")).map_err(Why::Failed)?,
+        starts_read_only: switch(sections.text("read-only").trim()),
         bootstrap_switches: sections.list("switches"),
     })
 }
@@ -188,6 +189,15 @@ fn state_file<T>(
         "present" => Ok(StateFile::read(Some(sections.bytes(name)), parse)),
         "unreadable" => Err(Why::Failed(format!("the container's user may not read {datadir}/{name}"))),
         _ => Err(Why::Failed(format!("the look at the pod does not mention {name}"))),
+    }
+}
+
+/// A boolean option as people write it.
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "on" | "1" | "true" => Some(true),
+        "off" | "0" | "false" => Some(false),
+        _ => None,
     }
 }
 

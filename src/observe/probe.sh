@@ -7,7 +7,7 @@ section() { printf '\n%s %s\n' "$mark" "$*"; }
 
 # The server process, and of its options those that say where things are.
 find_server() {
-  pid='' datadir='' socket='' flags=''
+  pid='' datadir='' socket='' flags='' defaults='' options=''
   for c in /proc/[0-9]*/comm; do
     read -r name <"$c" || continue
     case $name in mariadbd|mysqld) ;; *) continue ;; esac
@@ -20,6 +20,7 @@ find_server() {
       case $o in
         --datadir=*) datadir=${o#*=} ;;
         --socket=*) socket=${o#*=} ;;
+        --defaults-file=*|--defaults-extra-file=*) defaults=$o ;;
         --wsrep[-_]new[-_]cluster|--wsrep[-_]new[-_]cluster=[1oO][nN]*|--wsrep[-_]new[-_]cluster=1) flags="${flags}flag --wsrep-new-cluster of the running server
 " ;;
         --wsrep[-_]cluster[-_]address=gcomm://) flags="${flags}flag --wsrep-cluster-address=gcomm:// of the running server
@@ -89,6 +90,19 @@ look_at_files() {
     /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | sed 's/^/file /'
 }
 
+# What the options of the running server make of read_only; the last one wins.
+look_at_read_only() {
+  section read-only
+  [ -n "$pid" ] || return 0
+  for tool in my_print_defaults /opt/bitnami/mariadb/bin/my_print_defaults; do
+    command -v "$tool" >/dev/null 2>&1 || continue
+    last=$({ "$tool" ${defaults:+"$defaults"} --mysqld 2>/dev/null; printf '%s\n' "$options"; } |
+      sed -n 's/^--read[-_]only$/on/p; s/^--read[-_]only=//p; s/^--skip[-_]read[-_]only$/off/p' | tail -n 1)
+    echo "${last:-off}"
+    return
+  done
+}
+
 # The password stays in the container: from the environment, or the file it names.
 credentials() {
   user=${MARIADB_ROOT_USER:-root}
@@ -139,6 +153,7 @@ sample() {
   find_datadir
   look_at_process
   look_at_files
+  look_at_read_only
   ask_server
   section end
 }

@@ -251,12 +251,14 @@ safe.
 Remove the switch now, while the members are together, in a way that does not restart this pod first: check which pods a change of \
 the template restarts. mariadb-operator leaves such a file (`1-bootstrap.cnf`) behind when its clean-up fails.";
 
-    BOOTSTRAP_IN_TEMPLATE = "MDB244", Info, "The pod template can found a new cluster",
-    "The command, arguments or environment of the set's template mention a way to bootstrap (`--wsrep-new-cluster`, `gcomm://`, a \
-bootstrap variable). In a start script this is normally guarded by conditions, and then fine.
+    BOOTSTRAP_IN_TEMPLATE = "MDB244", Error, "The pod template founds a new cluster at every start",
+    "The command, arguments or environment of the set's template hold a bootstrap switch (`--wsrep-new-cluster`, a bare `gcomm://`, a \
+bootstrap variable) that no condition guards. All pods share it, and each start uses it again: a container that crashes and restarts \
+founds a cluster of its own, and so does every new pod after a scale-out. On a fresh volume Galera does not refuse.
 
-Check the conditions: a script of the kind *ordinal 0 starts a new cluster* founds an empty cluster when volume 0 is new or lost, and \
-the other members lose their data to it by state transfer when they join.";
+It was put there for one bootstrap, or by a chart value such as `forceBootstrap`. Take it out of the template now, while the members \
+are together. With an update strategy of RollingUpdate this restarts the pods one by one; check with `status` that each one \
+joins the others, and stop it at once if it does not.";
 
     GCACHE_UNKNOWN = "MDB246", Info, "No member says how far back it can send write sets",
     "`wsrep_local_cached_downto` is known of no Synced member, so it cannot be told whether a member that leaves now comes back by IST \

@@ -241,4 +241,16 @@ Set it to `Retain` before anybody scales this set: \
 highest down and, under `OrderedReady`, stops at one that is not Ready. A pod of this kind is not recreated when it goes.
 
 Until it is gone it counts as a member for Galera's quorum, and may be written to.";
+
+    NOBODY_RUNS = "MDB138", Error, "None of the set's servers runs",
+    "Every container that should run a server of this set is down, so the database is down. The other findings give the reason for each \
+pod; the logs of the last runs (`kubectl logs -p`) say why the servers ended. What kind of cluster it is cannot be asked of servers \
+that do not run.
+
+If it is a Galera cluster (the log says `WSREP`, and `failed to reach primary view` about 34 s after each start), no member comes back \
+by itself, and restarting them does not help: the member with the newest data must be found and bootstrapped. MDB202 says how, step by \
+step. Do not bootstrap the first pod that comes to mind.
+
+If it is replication, the primary is what matters: bring its pod back first. If it is one fault in all pods (a bad image, a wrong \
+option, a missing Secret, full volumes), correct that first; the data is as it was.";
 }

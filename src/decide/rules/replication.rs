@@ -190,6 +190,13 @@ or diverges silently, and has to be rebuilt.
 `SET GLOBAL read_only=1` now, and `read_only=1` in its configuration: what is set at runtime is gone after a restart. `super_read_only` \
 does not exist in MariaDB.";
 
+    RESTARTS_WRITABLE = "MDB343", Error, "A replica would come back writable after a restart",
+    "The server is read-only now, but only because that was set at runtime: its own start configuration has `read_only` off, so its next \
+start makes it writable. If it was the primary before, it would restart as a primary, and with a start script or Service that chooses \
+by ordinal, clients would write to it: two primaries.
+
+Put `read_only=1` into the configuration of all servers of the set; being primary is then a runtime act (`SET GLOBAL read_only=0`).";
+
     NOT_A_CANDIDATE = "MDB345", Warning, "A replica cannot take over: its binary log is off or incomplete",
     "`log_bin` or `log_slave_updates` is OFF on this replica. If it were promoted, the others could not continue from it, because the \
 transactions they still need are not in its binary log; and whether it has transactions of its own cannot be checked.

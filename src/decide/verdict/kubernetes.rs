@@ -22,6 +22,7 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     let (nodes, on_bad_nodes) = nodes(scene);
     found.extend(nodes);
     found.extend(missing(scene));
+    found.extend(nobody_runs(scene));
     for (ordinal, pod) in scene.pods() {
         if !on_bad_nodes.contains(&ordinal) {
             found.extend(pod_cause(scene, ordinal, pod));
@@ -162,6 +163,24 @@ fn missing(scene: &Scene) -> Option<Finding> {
         finding = finding.seen("podManagementPolicy", format!("OrderedReady: waits until {} is Ready", pod.name));
     }
     Some(finding.kubectl(&describe).about(gone))
+}
+
+/// All servers are down, and nobody is left to say what kind of cluster this is.
+fn nobody_runs(scene: &Scene) -> Option<Finding> {
+    let wanted: Vec<Ordinal> = scene.wanted().collect();
+    let down = |ordinal: &Ordinal| scene.standing(*ordinal) == Standing::Down;
+    let has_ended = |ordinal: &Ordinal| scene.database(*ordinal).is_some_and(|container| container.last_end.is_some());
+    if wanted.len() < 2 || scene.is_galera() || !wanted.iter().all(down) || !wanted.iter().any(has_ended) {
+        return None;
+    }
+    let names = scene.names(wanted.iter().copied());
+    let mut finding = Finding::new(&rule::NOBODY_RUNS, format!("none of {} runs", list(&names)));
+    for ordinal in wanted {
+        if let Some(why) = scene.unknown(ordinal) {
+            finding = finding.seen(format!("server of {}", scene.pod_name(ordinal)), why);
+        }
+    }
+    Some(finding.about(names))
 }
 
 /// The one reason why this pod has no server that answers, as far as Kubernetes knows it.

@@ -87,6 +87,7 @@ const CRITICAL: &[&Rule] = &[
     &rules::kubernetes::SCALED_TO_ZERO,
     &rules::kubernetes::NO_PODS,
     &rules::kubernetes::SET_BEING_DELETED,
+    &rules::kubernetes::NOBODY_RUNS,
     &rules::galera::NO_PRIMARY,
     &rules::galera::ALL_DOWN,
     &rules::galera::SPLIT_BRAIN,

@@ -79,8 +79,10 @@ fn with_states(scene: &Scene, mut finding: Finding, of: impl Fn(Ordinal, &Disk) 
 fn all_down(scene: &Scene) -> Option<Finding> {
     let wanted: Vec<Ordinal> = scene.wanted().collect();
     let off = |ordinal: &Ordinal| matches!(scene.standing(*ordinal), Standing::Quiet | Standing::Down);
+    // A cluster that is being started for the first time is down as well, and nothing is wrong.
     let has_failed = |ordinal: &Ordinal| {
-        scene.database(*ordinal).is_none_or(|container| container.restarts > 0 || container.last_end.is_some())
+        scene.database(*ordinal).is_some_and(|container| container.restarts > 0 || container.last_end.is_some())
+            || scene.files(*ordinal).is_some_and(|disk| disk.gvwstate != StateFile::Absent)
     };
     if wanted.is_empty() || !wanted.iter().all(off) || !wanted.iter().any(has_failed) {
         return None;
@@ -183,13 +185,14 @@ fn ahead(scene: &Scene) -> Option<Finding> {
 /// Ways to found a second cluster.
 fn switches(scene: &Scene) -> Vec<Finding> {
     let mut found = Vec::new();
-    // The running server's own flag came from its start script or from the template, and those are what counts next time.
-    let lasting = |disk: &Disk| -> Vec<String> {
-        disk.bootstrap_switches.iter().filter(|switch| !switch.starts_with("flag ")).cloned().collect()
-    };
+    let template = &scene.seen.objects.stateful_set.layout.bootstrap_switches;
+    // The running server's own flag came from its start script or from the template, and those are what counts next time;
+    // and its environment is the template's.
+    let lasting = |switch: &&String| !switch.starts_with("flag ") && (template.is_empty() || !switch.starts_with("environment "));
+    let of = |disk: &Disk| -> Vec<String> { disk.bootstrap_switches.iter().filter(lasting).cloned().collect() };
     let left: Vec<(Ordinal, Vec<String>)> = scene
         .pods()
-        .filter_map(|(ordinal, _)| Some((ordinal, lasting(scene.files(ordinal)?))))
+        .filter_map(|(ordinal, _)| Some((ordinal, of(scene.files(ordinal)?))))
         .filter(|(_, switches)| !switches.is_empty())
         .collect();
     if !left.is_empty() {
@@ -200,9 +203,8 @@ fn switches(scene: &Scene) -> Vec<Finding> {
         }
         found.push(finding.about(names));
     }
-    let template = &scene.seen.objects.stateful_set.layout.bootstrap_switches;
     if !template.is_empty() {
-        let finding = Finding::new(&rule::BOOTSTRAP_IN_TEMPLATE, "the pod template mentions a way to found a new cluster")
+        let finding = Finding::new(&rule::BOOTSTRAP_IN_TEMPLATE, "the pod template founds a new cluster at every start")
             .seen(format!("template of statefulset/{}", scene.seen.target.name), template.join("; "));
         found.push(finding);
     }

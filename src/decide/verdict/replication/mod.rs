@@ -193,6 +193,16 @@ fn bystanders(scene: &Scene, roles: &Roles) -> Vec<Finding> {
         scene.up().filter(writes),
         |_| ("read_only", "OFF".to_owned()),
     ));
+    let options = |ordinal: Ordinal| scene.files(ordinal).and_then(|disk| disk.starts_read_only);
+    let returns = |(ordinal, server): &(Ordinal, &Server)| server.read_only && options(*ordinal) == Some(false);
+    let replicas = roles.replicas(scene).filter(returns);
+    found.extend(tell(
+        scene,
+        &rule::RESTARTS_WRITABLE,
+        ["would be writable after its next start", "would be writable after their next start"],
+        replicas,
+        |_| ("read_only now, read_only by its start options", "ON, OFF".to_owned()),
+    ));
     found
 }
 

@@ -213,6 +213,15 @@ pub(super) fn cases() -> Vec<Case> {
                 seen.members.remove(&Ordinal(2));
             },
         },
+        Case {
+            rule: &rule::NOBODY_RUNS,
+            base: healthy_replication,
+            hit: |seen| (0..3).for_each(|ordinal| crash(seen, ordinal, "Error", 1)),
+            miss: |seen| {
+                (0..2).for_each(|ordinal| crash(seen, ordinal, "Error", 1));
+                hide(seen, 2, timed_out());
+            },
+        },
     ]
 }
 

@@ -5,7 +5,7 @@ use crate::model::names::Ordinal;
 use crate::model::replica::{IoThread, ServerError};
 use crate::model::server::Server;
 use crate::model::snapshot::Snapshot;
-use crate::model::testing::{channel, gtids, healthy_replication, server, server_of, single, snapshot};
+use crate::model::testing::{channel, files_of, gtids, healthy_replication, server, server_of, single, snapshot};
 
 use super::*;
 
@@ -145,6 +145,13 @@ pub(super) fn cases() -> Vec<Case> {
             miss: |seen| server_of(seen, 2).gtid = gtids("0-10-3520", "0-10-3520"),
         },
         Case { rule: &rule::WRITABLE_REPLICA, base, hit: |seen| server_of(seen, 2).read_only = false, miss: nothing },
+        Case {
+            rule: &rule::RESTARTS_WRITABLE,
+            base,
+            hit: |seen| files_of(seen, 2).starts_read_only = Some(false),
+            // The primary may start as it likes as long as it is the primary.
+            miss: |seen| files_of(seen, 0).starts_read_only = Some(false),
+        },
         Case {
             rule: &rule::NOT_A_CANDIDATE,
             base,
