@@ -27,16 +27,17 @@ pub fn run(mut process: Process) -> Exit {
         Err(stop) => return output::stop(&mut process, &stop),
     };
     let mut printer = Printer::new(&mut process, request.output);
-    answer(&request, &mut printer)
+    answer(&request, &process, &mut printer)
 }
 
-fn answer(request: &Request, printer: &mut Printer) -> Exit {
+fn answer(request: &Request, process: &Process, printer: &mut Printer) -> Exit {
     match &request.verb {
         Verb::Explain(cli::Explain { code: None }) => printer.show(&commands::explain::list()),
         Verb::Explain(cli::Explain { code: Some(code) }) => match commands::explain::explain(code) {
             Ok(explanation) => printer.show(&explanation),
             Err(failure) => printer.fail(&failure),
         },
+        Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(_) => printer.show(&commands::version::version()),
     }
 }

@@ -40,6 +40,7 @@ pub struct Request {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum Verb {
+    Status(Status),
     Explain(Explain),
     Version(Version),
 }

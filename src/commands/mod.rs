@@ -1,4 +1,5 @@
 //! One file per verb. No decisions, no formatting.
 
 pub mod explain;
+pub mod status;
 pub mod version;
