@@ -4,6 +4,7 @@ mod support;
 
 mod connect;
 mod exec;
+mod look;
 mod objects;
 mod requests;
 mod session;

@@ -82,7 +82,7 @@ async fn nobody_listening_is_said_at_once() {
 /// The sequence of `status`: two GETs, then an exec for each of three pods.
 #[tokio::test]
 async fn execs_use_the_connections_of_the_requests_before_them() {
-    let server = Server::builder().delay(Duration::from_millis(20));
+    let server = Server::builder().delay(Duration::from_millis(150));
     let server = server
         .start(|request| match request.exec_pod() {
             Some(_) => Answer::exec(|exec| exec.exit(0)),

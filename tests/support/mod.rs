@@ -5,6 +5,7 @@ pub mod proxy;
 pub mod server;
 pub mod streams;
 pub mod tls;
+pub mod world;
 
 pub use server::{Answer, Request, Server};
 pub use streams::{Exec, Protocol};

@@ -1,0 +1,391 @@
+//! The model world: StatefulSets, pods and the servers in them, behind the fake API server.
+//!
+//! A test changes the world between looks; what the program sees follows from it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::server::{Answer, Builder, Request, Server};
+use super::streams::Exec;
+
+pub mod galera;
+mod objects;
+pub mod replication;
+mod sample;
+
+use galera::Galera;
+use replication::Replication;
+
+#[derive(Default)]
+pub struct World {
+    pub nodes: BTreeMap<String, Node>,
+    pub clusters: Vec<Cluster>,
+    /// Rights the user lacks: `list nodes`, `get pods/exec` …
+    pub denied: BTreeSet<&'static str>,
+    /// Every request fails so: `(503, "…")`.
+    pub down: Option<(u16, &'static str)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Node {
+    Ready,
+    NotReady,
+    /// Its kubelet says nothing any more.
+    Silent,
+}
+
+pub struct Cluster {
+    pub namespace: String,
+    pub name: String,
+    pub replicas: u32,
+    pub partition: u32,
+    pub image: String,
+    pub version: String,
+    /// Arguments of the database container.
+    pub args: Vec<String>,
+    pub members: BTreeMap<u32, Member>,
+    pub engine: Engine,
+    /// Warning events: `KIND/NAME`, reason, message.
+    pub warnings: Vec<(String, &'static str, &'static str)>,
+}
+
+pub enum Engine {
+    Galera(Galera),
+    /// Replication, or a single server.
+    Gtid(Replication),
+}
+
+impl Engine {
+    pub fn runs(&self, ordinal: u32) -> bool {
+        match self {
+            Self::Galera(galera) => galera.runs(ordinal),
+            Self::Gtid(replication) => replication.runs(ordinal),
+        }
+    }
+}
+
+/// One ordinal: its pod, and the container in it.
+pub struct Member {
+    pub pod: Pod,
+    pub node: String,
+    pub restarts: u32,
+    pub exec: ExecState,
+    pub sql: Sql,
+    pub uptime: u64,
+    pub used_percent: u64,
+    pub claim_deleted: bool,
+    /// As the look at the pod prints them.
+    pub switches: Vec<String>,
+    pub markers: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pod {
+    Absent,
+    /// Not scheduled, with the scheduler's words.
+    Pending(&'static str),
+    Waiting {
+        reason: &'static str,
+        message: &'static str,
+    },
+    Running {
+        ready: bool,
+    },
+}
+
+/// What becomes of an exec into the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecState {
+    Answers,
+    /// A dead node: nothing comes, for ever.
+    Hangs,
+    /// It comes late.
+    Late(Duration),
+    /// Half of the output, then a reset.
+    Breaks,
+    /// Half of the output, then the end without a status.
+    EndsWithoutStatus,
+    Missing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sql {
+    Answers,
+    /// The client's error line.
+    Refuses(&'static str),
+    Silent,
+    NoClient,
+}
+
+impl Cluster {
+    fn new(namespace: &str, name: &str, replicas: u32, engine: Engine) -> Self {
+        let member = |ordinal: u32| Member {
+            pod: Pod::Running { ready: true },
+            node: format!("n{}", ordinal % 3 + 1),
+            restarts: 0,
+            exec: ExecState::Answers,
+            sql: Sql::Answers,
+            uptime: 3600,
+            used_percent: 40,
+            claim_deleted: false,
+            switches: Vec::new(),
+            markers: Vec::new(),
+        };
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            replicas,
+            partition: 0,
+            image: "mariadb:11.8".to_owned(),
+            version: "11.8.6".to_owned(),
+            args: Vec::new(),
+            members: (0..replicas).map(|ordinal| (ordinal, member(ordinal))).collect(),
+            engine,
+            warnings: Vec::new(),
+        }
+    }
+
+    pub fn galera(namespace: &str, name: &str, replicas: u32) -> Self {
+        Self::new(namespace, name, replicas, Engine::Galera(Galera::healthy(name, 0..replicas)))
+    }
+
+    /// Ordinal 0 is the primary; with one replica count, a single server.
+    pub fn replication(namespace: &str, name: &str, replicas: u32) -> Self {
+        Self::new(namespace, name, replicas, Engine::Gtid(Replication::healthy(0..replicas)))
+    }
+
+    pub fn member(&mut self, ordinal: u32) -> &mut Member {
+        self.members.get_mut(&ordinal).expect("a member of this cluster")
+    }
+
+    /// Its Galera; the test knows that it has one.
+    pub fn as_galera(&mut self) -> &mut Galera {
+        match &mut self.engine {
+            Engine::Galera(galera) => galera,
+            Engine::Gtid(_) => panic!("{} is no Galera cluster", self.name),
+        }
+    }
+
+    pub fn as_replication(&mut self) -> &mut Replication {
+        match &mut self.engine {
+            Engine::Gtid(replication) => replication,
+            Engine::Galera(_) => panic!("{} is a Galera cluster", self.name),
+        }
+    }
+
+    /// The server dies again and again; Kubernetes waits before it starts the container again.
+    pub fn crash_loop(&mut self, ordinal: u32) {
+        match &mut self.engine {
+            Engine::Galera(galera) => galera.kill(&[ordinal]),
+            Engine::Gtid(replication) => replication.server(ordinal).running = false,
+        }
+        let member = self.member(ordinal);
+        member.restarts += 5;
+        member.pod = Pod::Waiting { reason: "CrashLoopBackOff", message: "back-off 2m40s restarting failed container" };
+    }
+
+    pub fn pod(&self, ordinal: u32) -> String {
+        format!("{}-{ordinal}", self.name)
+    }
+
+    pub fn ip(&self, ordinal: u32) -> String {
+        format!("10.0.0.{}", 10 + ordinal)
+    }
+
+    /// How others name the pod.
+    pub fn host(&self, ordinal: u32) -> String {
+        format!("{0}.{1}.{2}.svc.cluster.local", self.pod(ordinal), self.name, self.namespace)
+    }
+}
+
+/// A world that a server and a test share.
+#[derive(Clone)]
+pub struct Shared(Arc<Mutex<World>>);
+
+impl World {
+    /// Three ready nodes and these clusters.
+    pub fn with(clusters: impl IntoIterator<Item = Cluster>) -> Shared {
+        let nodes = ["n1", "n2", "n3"].map(|name| (name.to_owned(), Node::Ready)).into();
+        Shared(Arc::new(Mutex::new(Self { nodes, clusters: clusters.into_iter().collect(), ..Self::default() })))
+    }
+
+    /// The cluster of this name.
+    pub fn cluster(&mut self, name: &str) -> &mut Cluster {
+        self.clusters.iter_mut().find(|cluster| cluster.name == name).expect("a cluster of this world")
+    }
+
+    fn collect(&self, scope: Option<&str>, objects: impl Fn(&Cluster) -> Vec<Value>) -> Vec<Value> {
+        self.clusters
+            .iter()
+            .filter(|cluster| scope.is_none_or(|namespace| cluster.namespace == namespace))
+            .flat_map(objects)
+            .collect()
+    }
+
+    fn objects(&self, resource: &str, scope: Option<&str>) -> Option<Vec<Value>> {
+        Some(match resource {
+            "statefulsets" => self.collect(scope, |cluster| vec![cluster.stateful_set()]),
+            "pods" => self.collect(scope, Cluster::pods),
+            "persistentvolumeclaims" => self.collect(scope, Cluster::claims),
+            "services" => self.collect(scope, Cluster::services),
+            "endpointslices" => self.collect(scope, Cluster::endpoint_slices),
+            "events" => self.collect(scope, Cluster::events),
+            "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
+            _ => return None,
+        })
+    }
+}
+
+impl Shared {
+    pub fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    pub async fn serve(&self) -> Server {
+        self.serve_as(Server::builder()).await
+    }
+
+    pub async fn serve_as(&self, builder: Builder) -> Server {
+        let world = self.clone();
+        builder.start(move |request| world.answer(request)).await
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        let world = self.lock();
+        if let Some((code, words)) = world.down {
+            return Answer::error(code, words);
+        }
+        let Some(asked) = Asked::of(request) else {
+            return Answer::error(404, "the server could not find the requested resource");
+        };
+        if let Some(refusal) = asked.refusal(&world) {
+            return refusal;
+        }
+        if asked.resource == "pods/exec" {
+            return self.exec(&world, &asked);
+        }
+        let Some(objects) = world.objects(&asked.resource, asked.namespace.as_deref()) else {
+            return Answer::error(404, "the server could not find the requested resource");
+        };
+        match &asked.name {
+            None => Answer::Json(json!({ "metadata": { "resourceVersion": "100" }, "items": selected(objects, request) })),
+            Some(name) => match objects.into_iter().find(|object| object["metadata"]["name"] == name.as_str()) {
+                Some(object) => Answer::Json(object),
+                None => Answer::error(404, format!("{} \"{name}\" not found", asked.resource)),
+            },
+        }
+    }
+
+    fn exec(&self, world: &World, asked: &Asked) -> Answer {
+        let pod = asked.name.clone().unwrap_or_default();
+        let place =
+            world.clusters.iter().filter(|cluster| Some(&cluster.namespace) == asked.namespace.as_ref()).find_map(|cluster| {
+                let ordinal = cluster.members.keys().find(|ordinal| cluster.pod(**ordinal) == pod)?;
+                Some((cluster.name.clone(), *ordinal, &cluster.members[ordinal]))
+            });
+        match place {
+            Some((_, _, Member { pod: Pod::Absent, .. })) | None => Answer::error(404, format!("pods \"{pod}\" not found")),
+            Some((_, _, member)) if !matches!(member.pod, Pod::Running { .. }) || member.exec == ExecState::Missing => {
+                Answer::exec(|exec| exec.fail("unable to upgrade connection: container not found (\"mariadb\")"))
+            }
+            Some((cluster, ordinal, member)) => {
+                let (world, state) = (self.clone(), member.exec);
+                Answer::exec(move |exec| world.run(exec, cluster, ordinal, state))
+            }
+        }
+    }
+
+    /// Behaves as the loader and the script it was given.
+    async fn run(self, mut exec: Exec, cluster: String, ordinal: u32, state: ExecState) {
+        let mut script = Vec::new();
+        while let Some(line) = exec.line().await {
+            if line == "--go" {
+                break;
+            }
+            script.push(line);
+        }
+        let sample = || sample::of(self.lock().cluster(&cluster), ordinal);
+        match state {
+            ExecState::Answers | ExecState::Missing => {}
+            ExecState::Hangs => return exec.silence().await,
+            ExecState::Late(delay) => tokio::time::sleep(delay).await,
+            ExecState::Breaks | ExecState::EndsWithoutStatus => {
+                let whole = sample();
+                exec.stdout(&whole[..whole.len() / 2]).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                return if state == ExecState::Breaks { exec.reset() } else { exec.close().await };
+            }
+        }
+        if script.last().is_some_and(|line| line == "sample") {
+            let text = sample();
+            exec.stdout(text).await;
+            return exec.exit(0).await;
+        }
+        while exec.line().await.is_some() {
+            let text = sample();
+            exec.stdout(text).await;
+        }
+        exec.exit(0).await;
+    }
+}
+
+/// A request taken apart.
+struct Asked {
+    verb: &'static str,
+    resource: String,
+    namespace: Option<String>,
+    name: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Option<Self> {
+        let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
+        let (["api", _, parts @ ..] | ["apis", _, _, parts @ ..]) = parts.as_slice() else { return None };
+        let (namespace, parts) = match parts {
+            ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
+            rest => (None, rest),
+        };
+        let (resource, name) = match parts {
+            [resource] => ((*resource).to_owned(), None),
+            [resource, name] => ((*resource).to_owned(), Some((*name).to_owned())),
+            [resource, name, part] => (format!("{resource}/{part}"), Some((*name).to_owned())),
+            _ => return None,
+        };
+        Some(Self { verb: if name.is_some() { "get" } else { "list" }, resource, namespace, name })
+    }
+
+    /// 403 in the words of the API server, if the right is denied.
+    fn refusal(&self, world: &World) -> Option<Answer> {
+        let Self { verb, resource, .. } = self;
+        world.denied.contains(format!("{verb} {resource}").as_str()).then(|| {
+            let name = self.name.as_ref().map_or_else(String::new, |name| format!(" \"{name}\""));
+            let scope = match &self.namespace {
+                Some(namespace) => format!("in the namespace \"{namespace}\""),
+                None => "at the cluster scope".to_owned(),
+            };
+            let words = format!(
+                "{resource}{name} is forbidden: User \"someone\" cannot {verb} resource \"{resource}\" in API group \"\" {scope}"
+            );
+            Answer::error(403, words)
+        })
+    }
+}
+
+/// The label selectors the program uses: `key`, `key=value`, `key in (a,b)`.
+fn selected(objects: Vec<Value>, request: &Request) -> Vec<Value> {
+    let Some(selector) = request.query("labelSelector") else { return objects };
+    let matches = |object: &Value| {
+        let label = |key: &str| object["metadata"]["labels"][key.trim()].as_str();
+        if let Some((key, values)) = selector.split_once(" in (") {
+            return label(key).is_some_and(|own| values.trim_end_matches(')').split(',').any(|value| value == own));
+        }
+        match selector.split_once('=') {
+            Some((key, value)) => label(key) == Some(value),
+            None => label(selector).is_some(),
+        }
+    };
+    objects.into_iter().filter(matches).collect()
+}

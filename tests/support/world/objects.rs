@@ -1,0 +1,174 @@
+//! The objects of the model world, as the API server writes them.
+
+use serde_json::{Value, json};
+
+use super::{Cluster, Engine, Node, Pod};
+
+const CREATED: &str = "2026-01-02T03:04:05Z";
+
+impl Cluster {
+    pub fn stateful_set(&self) -> Value {
+        let mut container = json!({
+            "name": "mariadb", "image": self.image, "args": self.args,
+            "ports": [{ "containerPort": 3306 }],
+            "volumeMounts": [{ "name": "data", "mountPath": "/var/lib/mysql" }],
+        });
+        if matches!(self.engine, Engine::Galera(_)) {
+            container["ports"] = json!([{ "containerPort": 3306 }, { "containerPort": 4567 }]);
+        }
+        json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {
+                "name": self.name, "namespace": self.namespace, "uid": self.uid(), "resourceVersion": "100", "generation": 1,
+                "creationTimestamp": CREATED,
+            },
+            "spec": {
+                "replicas": self.replicas, "serviceName": self.name, "podManagementPolicy": "Parallel",
+                "selector": { "matchLabels": { "app": self.name } },
+                "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": self.partition } },
+                "template": { "metadata": { "labels": { "app": self.name } }, "spec": { "containers": [container] } },
+                "volumeClaimTemplates": [{ "metadata": { "name": "data" } }],
+            },
+            "status": {
+                "observedGeneration": 1, "replicas": self.replicas,
+                "currentRevision": self.revision(), "updateRevision": self.revision(),
+            },
+        })
+    }
+
+    fn uid(&self) -> String {
+        format!("uid-{}-{}", self.namespace, self.name)
+    }
+
+    fn revision(&self) -> String {
+        format!("{}-1", self.name)
+    }
+
+    pub fn pods(&self) -> Vec<Value> {
+        self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).collect()
+    }
+
+    fn pod_object(&self, ordinal: u32) -> Option<Value> {
+        let member = &self.members[&ordinal];
+        let (phase, state, ready, node) = match &member.pod {
+            Pod::Absent => return None,
+            Pod::Pending(_) => ("Pending", Value::Null, false, false),
+            Pod::Waiting { reason, message } => {
+                ("Running", json!({ "waiting": { "reason": reason, "message": message } }), false, true)
+            }
+            Pod::Running { ready } => ("Running", json!({ "running": { "startedAt": CREATED } }), *ready, true),
+        };
+        let name = self.pod(ordinal);
+        let mut conditions = vec![json!({ "type": "Ready", "status": if ready { "True" } else { "False" } })];
+        if let Pod::Pending(message) = &member.pod {
+            conditions.push(json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }));
+        }
+        let statuses = if node {
+            json!([{ "name": "mariadb", "image": self.image, "imageID": format!("{}@sha256:1", self.image), "ready": ready,
+                "restartCount": member.restarts, "state": state, "lastState": {} }])
+        } else {
+            json!([])
+        };
+        Some(json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
+                "labels": {
+                    "app": self.name, "controller-revision-hash": self.revision(), "statefulset.kubernetes.io/pod-name": name,
+                },
+                "ownerReferences": [{ "kind": "StatefulSet", "name": self.name, "uid": self.uid(), "controller": true }],
+            },
+            "spec": {
+                "nodeName": node.then(|| member.node.clone()),
+                "containers": [{ "name": "mariadb", "image": self.image }],
+                "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": self.claim(ordinal) } }],
+            },
+            "status": {
+                "phase": phase, "podIP": node.then(|| self.ip(ordinal)), "conditions": conditions, "containerStatuses": statuses,
+            },
+        }))
+    }
+
+    fn claim(&self, ordinal: u32) -> String {
+        format!("data-{}", self.pod(ordinal))
+    }
+
+    pub fn claims(&self) -> Vec<Value> {
+        let claim = |(ordinal, member): (&u32, &super::Member)| {
+            let name = self.claim(*ordinal);
+            let deletion = member.claim_deleted.then_some("2026-01-03T00:00:00Z");
+            json!({
+                "metadata": {
+                    "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
+                    "deletionTimestamp": deletion,
+                },
+                "spec": { "storageClassName": "standard", "volumeName": format!("pv-{name}") },
+                "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
+            })
+        };
+        self.members.iter().map(claim).collect()
+    }
+
+    /// The headless Service of the set, and one for clients.
+    pub fn services(&self) -> Vec<Value> {
+        let service = |name: String, headless: bool| {
+            json!({
+                "metadata": { "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED },
+                "spec": {
+                    "clusterIP": if headless { "None" } else { "10.96.0.10" }, "selector": { "app": self.name },
+                    "publishNotReadyAddresses": headless,
+                },
+            })
+        };
+        vec![service(self.name.clone(), true), service(format!("{}-sql", self.name), false)]
+    }
+
+    pub fn endpoint_slices(&self) -> Vec<Value> {
+        let endpoints: Vec<Value> = self
+            .members
+            .iter()
+            .filter(|(_, member)| !matches!(member.pod, Pod::Absent | Pod::Pending(_)))
+            .map(|(ordinal, member)| {
+                json!({
+                    "addresses": [self.ip(*ordinal)], "conditions": { "ready": member.pod == Pod::Running { ready: true } },
+                    "targetRef": { "kind": "Pod", "name": self.pod(*ordinal), "namespace": self.namespace },
+                })
+            })
+            .collect();
+        let service = format!("{}-sql", self.name);
+        vec![json!({
+            "metadata": {
+                "name": format!("{service}-abc"), "namespace": self.namespace, "uid": format!("uid-{service}-abc"),
+                "labels": { "kubernetes.io/service-name": service },
+            },
+            "addressType": "IPv4", "endpoints": endpoints,
+        })]
+    }
+
+    pub fn events(&self) -> Vec<Value> {
+        let event = |(object, reason, message): &(String, &str, &str)| {
+            let (kind, name) = object.split_once('/').expect("KIND/NAME");
+            json!({
+                "metadata": { "name": format!("{name}.1"), "namespace": self.namespace }, "type": "Warning", "reason": reason,
+                "message": message, "count": 1, "lastTimestamp": CREATED, "involvedObject": { "kind": kind, "name": name },
+            })
+        };
+        self.warnings.iter().map(event).collect()
+    }
+}
+
+impl Node {
+    pub fn object(&self, name: &str) -> Value {
+        let (status, reason) = match self {
+            Self::Ready => ("True", "KubeletReady"),
+            Self::NotReady => ("False", "KubeletNotReady"),
+            Self::Silent => ("Unknown", "NodeStatusUnknown"),
+        };
+        json!({
+            "metadata": { "name": name, "uid": format!("uid-{name}"), "creationTimestamp": CREATED },
+            "spec": {},
+            "status": { "conditions": [{ "type": "Ready", "status": status, "reason": reason, "message": "as the test says",
+                "lastTransitionTime": CREATED }] },
+        })
+    }
+}

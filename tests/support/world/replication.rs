@@ -1,0 +1,167 @@
+//! GTID replication as far as positions and threads go. A single server is a primary without replicas.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Servers by StatefulSet ordinal.
+pub struct Replication {
+    servers: BTreeMap<u32, Server>,
+}
+
+pub struct Server {
+    pub running: bool,
+    pub read_only: bool,
+    pub channel: Option<Channel>,
+    /// Last sequence of each (domain, server id) in the binary log.
+    binlog: BTreeMap<(u32, u32), u64>,
+    /// What came from a source.
+    applied: BTreeMap<u32, (u32, u64)>,
+}
+
+/// What a replica is told to follow, and how it does.
+#[derive(Clone)]
+pub struct Channel {
+    pub source: u32,
+    pub io: &'static str,
+    pub sql_running: bool,
+    pub io_error: Option<(u32, &'static str)>,
+    pub sql_error: Option<(u32, &'static str)>,
+    /// NULL when a thread does not run.
+    pub lag_seconds: Option<u64>,
+}
+
+impl Channel {
+    fn of(source: u32) -> Self {
+        Self { source, io: "Yes", sql_running: true, io_error: None, sql_error: None, lag_seconds: Some(0) }
+    }
+
+    /// Stopped by an error while applying.
+    pub fn stop_applying(&mut self, code: u32, text: &'static str) {
+        self.sql_running = false;
+        self.sql_error = Some((code, text));
+        self.lag_seconds = None;
+    }
+}
+
+pub const fn server_id(ordinal: u32) -> u32 {
+    100 + ordinal
+}
+
+impl Replication {
+    /// The first is the primary; the others follow it.
+    pub fn healthy(ordinals: impl IntoIterator<Item = u32>) -> Self {
+        let mut primary = None;
+        let servers = ordinals.into_iter().map(|ordinal| {
+            let source = *primary.get_or_insert(ordinal);
+            let channel = (source != ordinal).then(|| Channel::of(source));
+            let server = Server {
+                running: true,
+                read_only: channel.is_some(),
+                channel,
+                binlog: BTreeMap::new(),
+                applied: BTreeMap::new(),
+            };
+            (ordinal, server)
+        });
+        let servers = servers.collect();
+        let mut replication = Self { servers };
+        if let Some(primary) = primary {
+            replication.write(primary, 7);
+        }
+        replication
+    }
+
+    pub fn server(&mut self, ordinal: u32) -> &mut Server {
+        self.servers.get_mut(&ordinal).expect("a server of this cluster")
+    }
+
+    pub fn runs(&self, ordinal: u32) -> bool {
+        self.servers[&ordinal].running
+    }
+
+    pub fn follow(&mut self, ordinal: u32, source: u32) {
+        self.server(ordinal).channel = Some(Channel::of(source));
+    }
+
+    /// Transactions on one server, replicated to all who follow it with both threads running.
+    pub fn write(&mut self, ordinal: u32, transactions: u64) {
+        let last =
+            self.servers[&ordinal].binlog.iter().filter(|((domain, _), _)| *domain == 0).map(|(_, sequence)| *sequence).max();
+        let sequence = last.unwrap_or(0) + transactions;
+        let id = server_id(ordinal);
+        let mut reached = BTreeSet::from([ordinal]);
+        while let Some(next) = self.follower_of(&reached) {
+            reached.insert(next);
+            self.server(next).applied.insert(0, (id, sequence));
+        }
+        for server in reached {
+            self.server(server).binlog.insert((0, id), sequence);
+        }
+    }
+
+    fn follower_of(&self, sources: &BTreeSet<u32>) -> Option<u32> {
+        let follows = |server: &Server| {
+            server.running
+                && server
+                    .channel
+                    .as_ref()
+                    .is_some_and(|channel| channel.io == "Yes" && channel.sql_running && sources.contains(&channel.source))
+        };
+        self.servers.iter().find(|(ordinal, server)| !sources.contains(ordinal) && follows(server)).map(|(ordinal, _)| *ordinal)
+    }
+
+    /// `gtid_binlog_pos`, `gtid_binlog_state`, `gtid_slave_pos`, `gtid_current_pos` and friends, as variables.
+    pub fn variables(&self, ordinal: u32) -> BTreeMap<String, String> {
+        let server = &self.servers[&ordinal];
+        let gtid = |(domain, id, sequence): (u32, u32, u64)| format!("{domain}-{id}-{sequence}");
+        let state: Vec<String> = server.binlog.iter().map(|((domain, id), sequence)| gtid((*domain, *id, *sequence))).collect();
+        let position = server.binlog.iter().max_by_key(|(_, sequence)| **sequence);
+        let position = position.map_or_else(String::new, |((domain, id), sequence)| gtid((*domain, *id, *sequence)));
+        let applied: Vec<String> =
+            server.applied.iter().map(|(domain, (id, sequence))| gtid((*domain, *id, *sequence))).collect();
+        let read_only = if server.read_only { "ON" } else { "OFF" };
+        [
+            ("gtid_binlog_pos", position.clone()),
+            ("gtid_binlog_state", state.join(",")),
+            ("gtid_slave_pos", applied.join(",")),
+            ("gtid_current_pos", position),
+            ("read_only", read_only.to_owned()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+
+    /// Replicas that are connected to this server.
+    pub fn connected(&self, ordinal: u32) -> usize {
+        let connected = |server: &&Server| {
+            server.running && server.channel.as_ref().is_some_and(|channel| channel.source == ordinal && channel.io == "Yes")
+        };
+        self.servers.values().filter(connected).count()
+    }
+
+    /// The row of `SHOW ALL SLAVES STATUS`, if the server follows another: column names and values.
+    pub fn channel_row(&self, ordinal: u32, host: impl Fn(u32) -> String) -> Option<Vec<(&'static str, String)>> {
+        let server = &self.servers[&ordinal];
+        let channel = server.channel.as_ref()?;
+        let null = || "NULL".to_owned();
+        let error = |error: Option<(u32, &str)>| error.map_or((0, String::new()), |(code, text)| (code, text.to_owned()));
+        let ((io_code, io_text), (sql_code, sql_text)) = (error(channel.io_error), error(channel.sql_error));
+        let io_position = self.variables(channel.source)["gtid_binlog_pos"].clone();
+        Some(vec![
+            ("Connection_name", String::new()),
+            ("Master_Host", host(channel.source)),
+            ("Master_Port", "3306".to_owned()),
+            ("Slave_IO_Running", channel.io.to_owned()),
+            ("Slave_SQL_Running", if channel.sql_running { "Yes" } else { "No" }.to_owned()),
+            ("Seconds_Behind_Master", channel.lag_seconds.map_or_else(null, |lag| lag.to_string())),
+            ("Last_IO_Errno", io_code.to_string()),
+            ("Last_IO_Error", io_text),
+            ("Last_SQL_Errno", sql_code.to_string()),
+            ("Last_SQL_Error", sql_text),
+            ("Master_Server_Id", server_id(channel.source).to_string()),
+            ("Using_Gtid", "Slave_Pos".to_owned()),
+            ("Gtid_IO_Pos", if channel.io == "Yes" { io_position } else { String::new() }),
+            ("SQL_Delay", "0".to_owned()),
+        ])
+    }
+}
