@@ -226,4 +226,13 @@ anybody uses what is new.";
 primary; it should be short, and no schema changes should be made meanwhile.
 
 If no upgrade is going on, a floating image tag with `imagePullPolicy: Always` is the usual reason.";
+
+    SERVICE_ELSEWHERE = "MDB351", Error, "The Service for writers does not lead to the primary alone",
+    "A Service that is meant for writers (by its name, its selector, or because it selects one single pod) has ready endpoints that are \
+not the primary. Writers that use it reach a replica: their writes fail with error 1290 if that is read-only, and make errant \
+transactions if it is not.
+
+It happens when the primary was changed by SQL and nobody changed the Service, or when a role label was not moved. Point its selector to \
+the pod that is the primary by SQL. If the Service is right and the primary is not, somebody promoted the wrong server: compare GTIDs \
+before you change anything.";
 }

@@ -71,6 +71,7 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
     findings.extend(replication::findings(&scene));
     findings.extend(storage::findings(&scene));
     findings.extend(unseen::findings(&scene));
+    let mut findings = joined(findings);
     for finding in findings.iter_mut().filter(|finding| finding.next.is_empty()) {
         finding.next.push(NextCommand::Plugin(vec!["explain".to_owned(), finding.rule.code.to_owned()]));
     }
@@ -80,6 +81,33 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
     });
     let state = state(&scene, &findings);
     Verdict { state, headline: headline(&scene, state, &findings), findings }
+}
+
+/// One finding for what is the same on several pods. Those that hold something of one pod alone stay apart.
+fn joined(findings: Vec<Finding>) -> Vec<Finding> {
+    let apart = [rules::replication::ERRANT.code, rules::storage::CLAIM_DELETED.code];
+    let mut joined: Vec<Finding> = Vec::new();
+    for finding in findings {
+        let alike = |other: &&mut Finding| other.rule.code == finding.rule.code && !apart.contains(&finding.rule.code);
+        match joined.iter_mut().find(alike) {
+            Some(first) => {
+                first.pods.extend(finding.pods);
+                first.evidence.extend(finding.evidence);
+            }
+            None => joined.push(finding),
+        }
+    }
+    for finding in &mut joined {
+        let (named, others): (Vec<&String>, Vec<&String>) = finding.pods.iter().partition(|pod| mentions(&finding.summary, pod));
+        if !named.is_empty() && !others.is_empty() {
+            finding.summary = format!("{}; likewise {}", finding.summary, list(&others));
+        }
+    }
+    joined
+}
+
+fn mentions(summary: &str, pod: &str) -> bool {
+    summary.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).any(|word| word == pod)
 }
 
 /// Rules that mean: clients cannot write, or acknowledged rows are in danger.

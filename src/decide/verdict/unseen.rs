@@ -69,6 +69,9 @@ const SAYS: &[(&Rule, &str)] = &[
     (&rule::NOT_ASKED, "nobody asked PODS"),
 ];
 
+/// Rules whose cause the pod's events and log may tell.
+const LOGS_TELL: &[&str] = &[rule::POD_SILENT.code, rule::NO_SOCKET.code, rule::SQL_FAILED.code];
+
 fn finding(scene: &Scene, rule: &'static Rule, says: &str, pods: &[(Ordinal, &Why)]) -> Finding {
     let names: Vec<String> = pods.iter().map(|(ordinal, _)| scene.pod_name(*ordinal)).collect();
     let why = pods.first().map(|(_, why)| why.to_string()).unwrap_or_default();
@@ -79,7 +82,7 @@ fn finding(scene: &Scene, rule: &'static Rule, says: &str, pods: &[(Ordinal, &Wh
     }
     if rule.code == rule::EXEC_FORBIDDEN.code {
         finding = finding.kubectl("auth can-i create pods/exec");
-    } else if let (false, Some(name)) = (rule.code == rule::NOT_ASKED.code, names.first()) {
+    } else if let (true, Some(name)) = (LOGS_TELL.contains(&rule.code), names.first()) {
         finding = finding.kubectl(&format!("describe pod {name}")).kubectl(&format!("logs {name} --tail=50"));
     }
     finding.about(names)

@@ -6,6 +6,7 @@ use crate::decide::finding::{Finding, Rule};
 use crate::decide::rules::galera as rule;
 use crate::model::names::Ordinal;
 use crate::model::server::{Galera, Server};
+use crate::model::wsrep::LocalState;
 
 use super::{Scene, is_primary, is_synced, list, say, up};
 
@@ -73,18 +74,20 @@ fn sending(scene: &Scene) -> Option<Finding> {
 
 /// How far back the best donor can send write sets.
 fn reach(scene: &Scene) -> Option<Finding> {
-    let synced: Vec<&Galera> = up(scene).map(|(_, galera)| galera).filter(|galera| is_synced(&galera.status)).collect();
-    let last = synced.iter().filter_map(|galera| galera.status.last_committed).max();
+    let can_give = |galera: &Galera| {
+        is_primary(&galera.status) && matches!(galera.status.local_state, LocalState::Synced | LocalState::DonorDesynced)
+    };
+    let donors: Vec<&Galera> = up(scene).map(|(_, galera)| galera).filter(|galera| can_give(galera)).collect();
+    let last = donors.iter().filter_map(|galera| galera.status.last_committed).max();
     let what = "wsrep_local_cached_downto, wsrep_last_committed";
     let evidence = |finding| {
         say(scene, finding, what, |_, galera| {
             let text = |value: Option<u64>| value.map_or_else(|| "unknown".to_owned(), |value| value.to_string());
-            is_synced(&galera.status)
-                .then(|| format!("{}, {}", text(galera.status.cached_downto), text(galera.status.last_committed)))
+            can_give(galera).then(|| format!("{}, {}", text(galera.status.cached_downto), text(galera.status.last_committed)))
         })
     };
-    match synced.iter().filter_map(|galera| galera.status.cached_downto).min() {
-        None if synced.is_empty() => None,
+    match donors.iter().filter_map(|galera| galera.status.cached_downto).min() {
+        None if donors.is_empty() => None,
         None => Some(evidence(Finding::new(&rule::GCACHE_UNKNOWN, "no member says how far back it can send write sets"))),
         Some(first) => {
             let reach = (last? + 1).saturating_sub(first);

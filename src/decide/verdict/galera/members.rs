@@ -19,7 +19,17 @@ const GROUP_PORT: u16 = 4567;
 /// Seconds within which a server that starts with a saved view may find the others.
 const REFORM: i64 = 60;
 
-pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
+/// Rules that say of a member without SQL what is more than that it is starting.
+const TELLING: &[&str] = &[
+    rule::HALF_COPY.code,
+    rule::GRASTATE_MISSING.code,
+    rule::GVWSTATE_BROKEN.code,
+    rule::HISTORIES_ON_DISK.code,
+    rule::AHEAD.code,
+];
+
+/// `files` are what the state files have told: a member they speak of needs no word that it is starting.
+pub(super) fn findings(scene: &Scene, files: &[Finding]) -> Vec<Finding> {
     let mut found = answering(scene);
     let joiners = joiners(scene);
     found.extend(joining(scene, &joiners));
@@ -31,8 +41,9 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
             && !scene.on_bad_node(*ordinal)
     });
     for (ordinal, pod) in quiet {
-        let found_here = limbo(scene, ordinal).or_else(|| needs_recovery(scene, ordinal));
-        found.push(found_here.unwrap_or_else(|| kubernetes::quiet(scene, ordinal, pod).about([&pod.name])));
+        let is_told = files.iter().any(|finding| TELLING.contains(&finding.rule.code) && finding.pods.contains(&pod.name));
+        let starting = || (!is_told).then(|| kubernetes::quiet(scene, ordinal, pod).about([&pod.name]));
+        found.extend(limbo(scene, ordinal).or_else(|| needs_recovery(scene, ordinal)).or_else(starting));
     }
     found
 }

@@ -26,8 +26,9 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     found.extend(not_in_view(scene));
     found.extend(outsiders(scene));
     found.extend(votes(scene));
-    found.extend(members::findings(scene));
-    found.extend(files::findings(scene));
+    let files = files::findings(scene);
+    found.extend(members::findings(scene, &files));
+    found.extend(files);
     found.extend(load::findings(scene));
     found
 }

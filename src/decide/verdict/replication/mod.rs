@@ -2,6 +2,7 @@
 
 mod channels;
 mod gtids;
+mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,9 @@ use super::{Scene, Standing, list, verb};
 
 pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     match &scene.topology {
-        Topology::Galera | Topology::Unknown { .. } => Vec::new(),
+        // A member of a Galera cluster may be the replica of another cluster.
+        Topology::Galera => channels::findings(scene, &Roles::of(scene, &Primary::Unclear)),
+        Topology::Unknown { .. } => Vec::new(),
         Topology::Single => read_only_alone(scene).into_iter().collect(),
         Topology::Independent => independent(scene).into_iter().chain(mixed_versions(scene, &rule::MIXED_VERSIONS)).collect(),
         Topology::Replication { primary } => {
@@ -27,6 +30,7 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
             found.extend(gtids::findings(scene, &roles));
             found.extend(bystanders(scene, &roles));
             found.extend(settings(scene, &roles));
+            found.extend(services::findings(scene, &roles));
             found.extend(versions(scene, &roles));
             found
         }
@@ -43,14 +47,16 @@ pub(super) fn shape(scene: &Scene) -> Option<String> {
         }
         Topology::Replication { primary } => {
             let roles = Roles::of(scene, primary);
-            let wanted = scene.wanted().filter(|ordinal| Some(*ordinal) != roles.primary).count();
+            let existing = roles.replicas(scene).map(|(ordinal, _)| ordinal);
+            let all: BTreeSet<Ordinal> =
+                scene.wanted().chain(existing).filter(|ordinal| Some(*ordinal) != roles.primary).collect();
             let running = roles.replicas(scene).filter(|(_, server)| server.channels.iter().all(runs)).count();
             let head = match (roles.primary, primary) {
                 (Some(ordinal), _) if scene.standing(ordinal) == Standing::Up => format!("primary {}", scene.pod_name(ordinal)),
                 (None, Primary::Outside { host, .. }) => format!("primary {host} outside of this set"),
                 _ => return None,
             };
-            Some(format!("{head}, {running} of {wanted} replicas running"))
+            Some(if all.is_empty() { head } else { format!("{head}, {running} of {} replicas running", all.len()) })
         }
         Topology::Galera | Topology::Independent | Topology::Unknown { .. } => None,
     }

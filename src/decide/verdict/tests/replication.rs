@@ -1,6 +1,9 @@
 use crate::decide::rules::replication as rule;
 use crate::decide::verdict::State;
-use crate::model::fact::Obstacle;
+use std::collections::BTreeMap;
+
+use crate::model::fact::{Fact, Obstacle};
+use crate::model::kubernetes::{EndpointSlice, Service};
 use crate::model::names::Ordinal;
 use crate::model::replica::{IoThread, ServerError};
 use crate::model::server::Server;
@@ -187,7 +190,27 @@ pub(super) fn cases() -> Vec<Case> {
             },
             miss: |seen| server_of(seen, 2).version = "10.11.19-MariaDB-ubu2204".parse().unwrap(),
         },
+        Case {
+            rule: &rule::SERVICE_ELSEWHERE,
+            base,
+            hit: |seen| writers_service(seen, "db-primary", &["db-1"]),
+            miss: |seen| {
+                writers_service(seen, "db-primary", &["db-0"]);
+                writers_service(seen, "db-readers", &["db-1", "db-2"]);
+            },
+        },
     ]
+}
+
+/// A Service with these ready endpoints.
+fn writers_service(seen: &mut Snapshot, name: &str, pods: &[&str]) {
+    let (Fact::Known(services), Fact::Known(slices)) = (&mut seen.objects.services, &mut seen.objects.endpoint_slices) else {
+        panic!("the Services are unknown");
+    };
+    let selector = BTreeMap::from([("app".to_owned(), "db".to_owned())]);
+    services.push(Service { name: name.to_owned(), headless: false, selector, publishes_not_ready: false });
+    let endpoints = pods.iter().map(|pod| ((*pod).to_owned(), true)).collect();
+    slices.push(EndpointSlice { service: name.to_owned(), endpoints });
 }
 
 /// The channel of db-2.
@@ -203,7 +226,10 @@ fn io_error(seen: &mut Snapshot, code: u32, text: &str) {
 }
 
 fn sql_error(seen: &mut Snapshot, code: u32) {
-    let channel = replica(seen);
+    sql_error_of(replica(seen), code);
+}
+
+fn sql_error_of(channel: &mut crate::model::replica::Channel, code: u32) {
     channel.sql_running = false;
     channel.sql_error = Some(ServerError { code, text: "Error on slave".to_owned() });
     channel.lag_seconds = None;
@@ -313,4 +339,37 @@ fn servers_whose_peers_are_unknown_are_not_called_independent() {
     assert_eq!(alarms(&seen), ["MDB901"]);
     seen.members.remove(&Ordinal(2));
     assert!(!codes(&seen).contains("MDB902"));
+}
+
+#[test]
+fn the_only_service_that_selects_one_pod_is_for_writers() {
+    let mut seen = healthy_replication();
+    writers_service(&mut seen, "clients", &["db-1"]);
+    assert!(!codes(&seen).contains("MDB351"));
+    let Fact::Known(services) = &mut seen.objects.services else { panic!("the Services are unknown") };
+    services[1].selector.insert("statefulset.kubernetes.io/pod-name".to_owned(), "db-1".to_owned());
+    assert!(codes(&seen).contains("MDB351"));
+}
+
+#[test]
+fn a_galera_member_that_replicates_from_elsewhere_is_watched_too() {
+    let mut seen = crate::model::testing::healthy_galera();
+    let mut from = channel(0, "7-70-5");
+    from.source_host = "old.example.org".to_owned();
+    server_of(&mut seen, 1).channels = vec![from];
+    sql_error_of(&mut server_of(&mut seen, 1).channels[0], 1062);
+    assert_eq!(alarms(&seen), ["MDB317"]);
+    assert!(codes(&seen).contains("MDB336"));
+}
+
+#[test]
+fn the_same_error_on_two_replicas_is_one_finding() {
+    let mut seen = healthy_replication();
+    for ordinal in 1..3 {
+        sql_error_of(&mut server_of(&mut seen, ordinal).channels[0], 1062);
+    }
+    let answer = verdict(&seen);
+    assert_eq!(answer.findings.len(), 1);
+    assert_eq!(answer.findings[0].summary, "db-1 no longer applies: error 1062; likewise db-2");
+    assert_eq!(answer.findings[0].pods, ["db-1", "db-2"]);
 }
