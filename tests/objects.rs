@@ -139,7 +139,10 @@ async fn pods_in_trouble_keep_the_words_of_kubernetes_and_foreign_pods_are_left_
     let waiting = ContainerState::Waiting { reason: "CrashLoopBackOff".into(), message: "back-off 2m40s".into() };
     assert_eq!(database.state, waiting);
     let at = Some("2026-01-02T03:50:00Z".parse().unwrap());
-    assert_eq!(database.last_end, Some(ContainerEnd { exit_code: 137, signal: Some(9), reason: "OOMKilled".into(), at }));
+    assert_eq!(
+        database.last_end,
+        Some(ContainerEnd { exit_code: 137, signal: Some(9), reason: "OOMKilled".into(), started: None, at })
+    );
     assert!(matches!(&crashing.init_containers[0].state, ContainerState::Terminated(end) if end.exit_code == 0));
 
     let pending = &pods[&Ordinal(2)];

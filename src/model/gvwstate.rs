@@ -65,6 +65,18 @@ impl Gvwstate {
     }
 }
 
+/// Whether two gcomm ids are of one server: when it restarts with a saved view it keeps its id and counts its bytes 8 and 9
+/// up (seen on 11.8.6 with Galera 26.4.23: `b43f2610-e559-11f1-a17c-…` came back as `…-a17d-…` and waited for the others).
+#[must_use]
+pub fn same_server(a: Uuid, b: Uuid) -> bool {
+    let without_count = |uuid: Uuid| {
+        let mut bytes = uuid.into_bytes();
+        bytes[8..10].fill(0);
+        bytes
+    };
+    without_count(a) == without_count(b)
+}
+
 /// The layout Galera writes.
 impl fmt::Display for Gvwstate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,6 +147,16 @@ mod tests {
         ] {
             assert_eq!(Gvwstate::parse(&text), Err(problem.to_owned()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_restarted_server_is_known_by_its_old_id() {
+        let id = |text: &str| text.parse::<Uuid>().expect("a UUID");
+        let before = id("b43f2610-e559-11f1-a17c-db0237403a8c");
+        assert!(same_server(before, before));
+        assert!(same_server(before, id("b43f2610-e559-11f1-a17d-db0237403a8c")));
+        assert!(!same_server(before, id("b43f2611-e559-11f1-a17c-db0237403a8c")));
+        assert!(!same_server(before, id("b43f2610-e559-11f1-a17c-db0237403a8d")));
     }
 
     proptest! {

@@ -151,6 +151,8 @@ pub struct ContainerEnd {
     pub signal: Option<i32>,
     /// `OOMKilled`, `Error`, `Completed` …
     pub reason: String,
+    /// When this run had begun.
+    pub started: Option<Timestamp>,
     pub at: Option<Timestamp>,
 }
 

@@ -101,13 +101,15 @@ struct Terminated {
     signal: Option<i32>,
     #[serde(default)]
     reason: String,
+    started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
 }
 
 impl Terminated {
     fn into_model(self) -> model::ContainerEnd {
-        let Self { exit_code, signal, reason, finished_at } = self;
-        model::ContainerEnd { exit_code, signal: signal.filter(|signal| *signal != 0), reason, at: finished_at }
+        let Self { exit_code, signal, reason, started_at, finished_at } = self;
+        let signal = signal.filter(|signal| *signal != 0);
+        model::ContainerEnd { exit_code, signal, reason, started: started_at, at: finished_at }
     }
 }
 

@@ -78,7 +78,7 @@ fn crash(seen: &mut Snapshot, ordinal: u32) {
     pod.containers[0].restarts = 17;
     let message = "back-off 5m0s restarting failed container".to_owned();
     pod.containers[0].state = ContainerState::Waiting { reason: "CrashLoopBackOff".to_owned(), message };
-    let end = ContainerEnd { exit_code: 1, signal: None, reason: "Error".to_owned(), at: Some(noon()) };
+    let end = ContainerEnd { exit_code: 1, signal: None, reason: "Error".to_owned(), started: None, at: Some(noon()) };
     pod.containers[0].last_end = Some(end);
     let why = || Why::NotRunning("the container waits: CrashLoopBackOff".to_owned());
     member.server = Fact::Unknown(why());

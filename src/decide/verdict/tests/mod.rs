@@ -114,7 +114,7 @@ fn crash(seen: &mut Snapshot, ordinal: u32, reason: &str, exit_code: i32) {
 
 /// An end so many seconds before the look.
 fn end(reason: &str, exit_code: i32, ago: i64) -> ContainerEnd {
-    ContainerEnd { exit_code, signal: None, reason: reason.to_owned(), at: Some(at(-ago)) }
+    ContainerEnd { exit_code, signal: None, reason: reason.to_owned(), started: Some(at(-ago - 20)), at: Some(at(-ago)) }
 }
 
 /// A moment so many seconds after the look.
