@@ -6,6 +6,7 @@ use crate::decide::finding::{Finding, Rule};
 use crate::decide::rules::galera as rule;
 use crate::model::disk::{Disk, Process, StateFile};
 use crate::model::galera::{Who, ist_possible};
+use crate::model::gvwstate::same_server;
 use crate::model::names::Ordinal;
 use crate::model::position::Position;
 use crate::model::server::Galera;
@@ -232,8 +233,12 @@ fn limbo(scene: &Scene, ordinal: Ordinal) -> Option<Finding> {
     if has_primary(scene) || !listening.contains(&GROUP_PORT) || listening.contains(&3306) {
         return None;
     }
-    let awaited: Vec<String> =
-        saved.members.keys().filter(|uuid| **uuid != saved.my_uuid).filter_map(|uuid| awaited(scene, *uuid)).collect();
+    let awaited: Vec<String> = saved
+        .members
+        .keys()
+        .filter(|uuid| !same_server(**uuid, saved.my_uuid))
+        .filter_map(|uuid| awaited(scene, *uuid))
+        .collect();
     let young = kubernetes::age(scene, ordinal).is_some_and(|age| age < REFORM);
     if young && awaited.is_empty() {
         return None;
@@ -248,12 +253,14 @@ fn limbo(scene: &Scene, ordinal: Ordinal) -> Option<Finding> {
 
 /// The name of a saved member that does not take part; `None` when its server waits as well, or answers.
 fn awaited(scene: &Scene, uuid: uuid::Uuid) -> Option<String> {
-    let waits = |disk: &Disk| disk.process != Process::None && disk.gvwstate.parsed().is_some_and(|saved| saved.my_uuid == uuid);
+    let waits = |disk: &Disk| {
+        disk.process != Process::None && disk.gvwstate.parsed().is_some_and(|saved| same_server(saved.my_uuid, uuid))
+    };
     let present = scene.seen.members.values().any(|member| member.files.known().is_ok_and(waits));
-    if present || up(scene).any(|(_, galera)| galera.status.gcomm_uuid == Some(uuid)) {
+    if present || up(scene).any(|(_, galera)| galera.status.gcomm_uuid.is_some_and(|id| same_server(id, uuid))) {
         return None;
     }
-    let row = up(scene).flat_map(|(_, galera)| &galera.view).find(|row| row.uuid == uuid);
+    let row = up(scene).flat_map(|(_, galera)| &galera.view).find(|row| same_server(row.uuid, uuid));
     let absent: Vec<Ordinal> = scene
         .wanted()
         .filter(|ordinal| matches!(scene.standing(*ordinal), Standing::Down | Standing::Hung | Standing::Unseen(_)))

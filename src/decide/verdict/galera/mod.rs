@@ -15,7 +15,7 @@ use crate::model::names::Ordinal;
 use crate::model::server::{Galera, Server};
 use crate::model::wsrep::{ClusterStatus, LocalState, Status};
 
-use super::{Scene, Standing, list};
+use super::{Scene, Standing, list, verb};
 
 pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     if !scene.is_galera() {
@@ -174,7 +174,7 @@ fn nobody_primary(scene: &Scene) -> Option<Finding> {
     let names = scene.names(answering);
     let hidden = scene.names(unseen(scene));
     let (rule, summary) = if hidden.is_empty() {
-        (&rule::NO_PRIMARY, format!("no primary component: {} accept no statements", list(&names)))
+        (&rule::NO_PRIMARY, format!("no primary component: {} {} no statements", list(&names), verb(&names, "accepts", "accept")))
     } else {
         let summary = format!("no member that answers is Primary; {} could not be asked and may be", list(&hidden));
         (&rule::NO_PRIMARY_SEEN, summary)

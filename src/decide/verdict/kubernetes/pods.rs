@@ -13,6 +13,8 @@ use super::{before, seconds, span};
 
 /// Seconds after which a start without an answer is no longer normal.
 const LONG_START: i64 = 600;
+/// A run that ends sooner, in seconds, has failed to start.
+const SHORT_RUN: i64 = 120;
 
 /// Seconds over the grace period after which a pod should be gone.
 const STUCK: i64 = 30;
@@ -180,7 +182,9 @@ fn is_start(reason: &str) -> bool {
 /// The last end of a container that runs now, and that has ended twice or more, the last time within ten minutes.
 fn crashes_again_and_again(container: &Container, taken: Timestamp) -> Option<&ContainerEnd> {
     let recent = |end: &&ContainerEnd| end.exit_code != 0 && end.at.is_some_and(|at| seconds(taken, at) < LONG_START);
-    container.last_end.as_ref().filter(recent).filter(|_| container.restarts >= 2)
+    // A server that ran for long and was killed once more does not crash in a loop.
+    let soon = |end: &&ContainerEnd| end.started.zip(end.at).is_some_and(|(started, at)| seconds(at, started) < SHORT_RUN);
+    container.last_end.as_ref().filter(recent).filter(soon).filter(|_| container.restarts >= 2)
 }
 
 /// What a running server's last end says.

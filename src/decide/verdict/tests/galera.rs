@@ -476,6 +476,23 @@ fn a_member_in_sst_is_a_warning_and_no_more() {
 }
 
 #[test]
+fn a_restarted_server_does_not_wait_for_its_former_self() {
+    let mut seen = healthy_galera();
+    limbo(&mut seen);
+    let names =
+        |seen: &Snapshot| verdict(seen).findings.into_iter().find(|finding| finding.rule == &rule::LIMBO).unwrap().summary;
+    let before = names(&seen);
+    for ordinal in 0..2 {
+        // It counts its own id up and keeps the saved view.
+        let StateFile::Parsed(saved) = &mut files_of(&mut seen, ordinal).gvwstate else { panic!("a saved view") };
+        let mut id = saved.my_uuid.into_bytes();
+        id[9] = id[9].wrapping_add(1);
+        saved.my_uuid = uuid::Uuid::from_bytes(id);
+    }
+    assert_eq!(names(&seen), before);
+}
+
+#[test]
 fn limbo_names_the_members_that_are_awaited() {
     let mut seen = healthy_galera();
     limbo(&mut seen);

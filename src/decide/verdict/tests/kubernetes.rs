@@ -318,6 +318,10 @@ fn a_server_that_runs_between_two_crashes_crashes_again_and_again() {
     assert_eq!(alarms(&seen), ["MDB111"]);
     container_of(&mut seen, 0).restarts = 1;
     assert_eq!(alarms(&seen), ["MDB109"], "one restart is no loop");
+    let container = container_of(&mut seen, 0);
+    container.restarts = 4;
+    container.last_end = Some(ContainerEnd { started: Some(at(-3600)), ..end("Error", 255, 40) });
+    assert_eq!(alarms(&seen), ["MDB109"], "a server that ran for an hour does not crash in a loop");
 }
 
 #[test]
