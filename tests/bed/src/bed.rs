@@ -390,11 +390,13 @@ fn lock() -> Result<File> {
 /// starts them and the program is built anew meanwhile.
 fn place_self(to: &Path) -> Result<()> {
     let own = std::env::current_exe()?;
+    let name = own.file_name().unwrap_or_default();
+    // A test program lies in target/debug/deps.
     let beside = || own.parent()?.parent().map(|folder| folder.join("bed"));
-    let bed = if own.file_name().is_some_and(|name| name == "bed") {
-        Some(own.clone())
+    let bed = if name == "bed" || name == "bed (deleted)" {
+        // It may have been built anew since it was started.
+        Some(PathBuf::from("/proc/self/exe"))
     } else {
-        // A test program lies in target/debug/deps.
         beside().filter(|bed| bed.is_file())
     };
     match bed {

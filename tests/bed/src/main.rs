@@ -48,6 +48,8 @@ enum Command {
         #[arg(last = true)]
         command: Vec<String>,
     },
+    /// Start here: a Galera cluster in the bed and `kubectl mariadb status` on it
+    Demo(cli::demo::Args),
     /// Format, lint and test everything
     Test(cli::test::Args),
     /// Break a node, and mend it
@@ -99,7 +101,9 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<ExitCode> {
     let bed = Bed::open(&args.name)?;
-    bed::host::require_root()?;
+    if !matches!(&args.command, Command::Demo(demo) if demo.on_own_cluster()) {
+        bed::host::require_root()?;
+    }
     match &args.command {
         Command::Up { nodes, api_only } => bed.up(&Options { nodes: *nodes, api_only: *api_only, ..Options::default() })?,
         Command::Down { purge } => bed.down(*purge)?,
@@ -113,6 +117,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
         Command::Logs { folder } => bed.logs_to(folder)?,
         Command::Shell { command } => cli::shell::run(&bed, command)?,
+        Command::Demo(demo) => return cli::demo::run(&bed, demo),
         Command::Test(test) => return cli::test::run(&bed, test),
         Command::Node { node, action } => {
             let node = bed.node_named(node)?;

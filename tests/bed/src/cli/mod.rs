@@ -1,5 +1,6 @@
 //! The commands that are more than one call of the library.
 
 mod cargo;
+pub mod demo;
 pub mod shell;
 pub mod test;

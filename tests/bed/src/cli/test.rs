@@ -62,15 +62,10 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
     }
     outcomes.push(tier("tiers 1 and 2: hermetic", || hermetic(&args.filter)));
     let api = Bed::open(&format!("{}api", bed.layout().name()))?;
-    outcomes.push(tier("tier 3: API server without nodes", || {
-        let options = Options { api_only: true, ..Options::default() };
-        on_bed(&api, &options, "api", args)
-    }));
-    outcomes.push(tier("tier 4: the bed", || on_bed(bed, &Options::default(), "e2e", args)));
-    outcomes.push(tier("entry point of the images", || {
-        let mut test = cargo(&["test", "--quiet", "--package=bed", "--test=images", "--"]);
-        counted(test.args(&args.filter))
-    }));
+    let api_only = Options { api_only: true, ..Options::default() };
+    outcomes.push(tier("tier 3: API server without nodes", || on_bed(&api, &api_only, &["api"], args)));
+    let whole = Options::default();
+    outcomes.push(tier("tier 4: the bed", || on_bed(bed, &whole, &["images", "e2e"], args)));
 
     println!("\n{}", "─".repeat(72));
     for outcome in &outcomes {
@@ -130,22 +125,26 @@ fn hermetic(filter: &[String]) -> Result<Count> {
     Ok(sum)
 }
 
-/// The test program `target` of this package, run on `bed`, which is left as it was found: up or down.
-fn on_bed(bed: &Bed, options: &Options, target: &str, args: &Args) -> Result<Count> {
+/// The test programs `targets` of this package, run on `bed`, which is left as it was found: up or down.
+fn on_bed(bed: &Bed, options: &Options, targets: &[&str], args: &Args) -> Result<Count> {
     let plugin = build(&["build", "--package=kubectl-mariadb"])?;
-    let program = build(&["test", "--package=bed", "--no-run", "--test", target])?;
+    let mut tests = Vec::new();
+    for target in targets {
+        let mut test = Command::new(build(&["test", "--package=bed", "--no-run", "--test", target])?);
+        test.env("BED", bed.layout().name()).env("KUBECTL_MARIADB", &plugin).args(&args.filter);
+        if args.all && *target == "e2e" {
+            test.arg("--all");
+        }
+        tests.push(test);
+    }
     let was_up = bed.status().anything();
     bed.up(options)?;
-    let mut test = Command::new(program);
-    test.env("BED", bed.layout().name()).env("KUBECTL_MARIADB", plugin);
-    if args.all {
-        test.arg("--all");
-    }
-    let count = counted(test.args(&args.filter));
+    let counts: Result<Vec<Count>> = tests.iter_mut().map(counted).collect();
     if !was_up {
+        // The state of the whole bed holds the logs of failed tests.
         bed.down(options.api_only)?;
     }
-    count
+    Ok(counts?.into_iter().fold(Count::default(), Count::and))
 }
 
 /// Runs tests, shows what they print, and adds up their results.
