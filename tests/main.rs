@@ -8,3 +8,4 @@ mod look;
 mod objects;
 mod requests;
 mod session;
+mod status;

@@ -152,11 +152,16 @@ impl fmt::Display for Gtid {
     }
 }
 
-/// `0-12-3512` or `0-12-3512..3513`.
+/// `0-12-3512` or `0-12-3512..3513`; `≤0-12-3513` when the source knows nothing of that server: how many there are below
+/// cannot be told, since all servers of a domain share its numbers.
 impl fmt::Display for Errant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.domain, self.server, self.from)?;
-        if self.to > self.from { write!(f, "..{}", self.to) } else { Ok(()) }
+        let Self { domain, server, from, to } = self;
+        match from {
+            1 if *to > 1 => write!(f, "≤{domain}-{server}-{to}"),
+            _ if to > from => write!(f, "{domain}-{server}-{from}..{to}"),
+            _ => write!(f, "{domain}-{server}-{from}"),
+        }
     }
 }
 

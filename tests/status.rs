@@ -1,0 +1,180 @@
+//! `status`, the whole program in this process against the model world: what it prints, its exit code, what it asks.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kubectl_mariadb::process::Process;
+
+use crate::support::server::{Answer, Server};
+use crate::support::world::{Cluster, ExecState, Pod, Sql, World};
+
+/// What one run of the program left.
+struct Run {
+    exit: u8,
+    stdout: String,
+    stderr: String,
+}
+
+impl Run {
+    /// For snapshots. The port of the fake API server is another one each time.
+    fn text(&self, server: &Server) -> String {
+        let text = format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.exit, self.stdout, self.stderr);
+        let text =
+            text.replace(&server.url(), "https://api.example").replace(&server.kubeconfig().display().to_string(), "KUBECONFIG");
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// `kubectl mariadb ARGS` at a terminal of 80 columns, at noon of the world's day.
+async fn run(server: &Server, args: &[&str]) -> Run {
+    let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
+    let (mut process, captured) = Process::captured(args.iter().copied(), now);
+    process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
+    process.terminal.width = Some(80);
+    // The program has an event loop of its own.
+    let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
+    Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }
+}
+
+async fn shown(world: impl IntoIterator<Item = Cluster>, args: &[&str]) -> String {
+    let server = World::with(world).serve().await;
+    run(&server, args).await.text(&server)
+}
+
+fn galera(change: impl FnOnce(&mut Cluster)) -> [Cluster; 1] {
+    let mut cluster = Cluster::galera("shop", "db", 3);
+    change(&mut cluster);
+    [cluster]
+}
+
+fn replication(change: impl FnOnce(&mut Cluster)) -> [Cluster; 1] {
+    let mut cluster = Cluster::replication("shop", "db", 3);
+    change(&mut cluster);
+    [cluster]
+}
+
+const STATUS: &[&str] = &["status", "db", "-n", "shop"];
+
+#[tokio::test]
+async fn healthy_clusters_exit_0() {
+    insta::assert_snapshot!("galera", shown(galera(|_| {}), STATUS).await);
+    insta::assert_snapshot!("replication", shown(replication(|_| {}), STATUS).await);
+    insta::assert_snapshot!("single", shown([Cluster::replication("shop", "db", 1)], STATUS).await);
+}
+
+#[tokio::test]
+async fn table_json_and_yaml_say_the_same() {
+    let server = World::with(galera(|cluster| cluster.as_galera().disconnect(2))).serve().await;
+    let table = run(&server, STATUS).await;
+    let json = run(&server, &[STATUS, &["-o", "json"]].concat()).await;
+    let yaml = run(&server, &[STATUS, &["-o", "yaml"]].concat()).await;
+    let jsonl = run(&server, &[STATUS, &["-o", "jsonl"]].concat()).await;
+    assert_eq!([table.exit, json.exit, yaml.exit, jsonl.exit], [3; 4]);
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let from_yaml: serde_json::Value = serde_saphyr::from_str(&yaml.stdout).unwrap();
+    let from_line: serde_json::Value = serde_json::from_str(jsonl.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(document, from_yaml);
+    assert_eq!(document, from_line);
+    assert_eq!(document["exitCode"], 3);
+    for finding in document["findings"].as_array().unwrap() {
+        assert!(table.stdout.contains(finding["code"].as_str().unwrap()), "{}", table.stdout);
+    }
+    let squeezed = table.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(squeezed.starts_with(document["headline"].as_str().unwrap()), "{squeezed}");
+    for pod in document["pods"].as_array().unwrap() {
+        assert!(table.stdout.contains(pod["name"].as_str().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_split_brain_is_told_apart_from_a_cut() {
+    let cut = galera(|cluster| cluster.as_galera().cut(&[&[0, 1], &[2]]));
+    insta::assert_snapshot!("cut", shown(cut, STATUS).await);
+    let split = galera(|cluster| {
+        cluster.as_galera().cut(&[&[0, 1], &[2]]);
+        cluster.as_galera().pc_bootstrap(2);
+    });
+    insta::assert_snapshot!("split_brain", shown(split, STATUS).await);
+}
+
+#[tokio::test]
+async fn pods_that_cannot_be_asked_have_their_reasons() {
+    let cluster = galera(|cluster| {
+        cluster.member(1).exec = ExecState::Hangs;
+        cluster.member(2).sql =
+            Sql::Refuses("ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: YES)");
+    });
+    insta::assert_snapshot!("unseen", shown(cluster, &[STATUS, &["--pod-timeout", "300ms"]].concat()).await);
+    let cluster = galera(|cluster| {
+        cluster.crash_loop(1);
+        cluster.member(2).pod = Pod::Pending("0/3 nodes are available");
+    });
+    insta::assert_snapshot!("down", shown(cluster, STATUS).await);
+    insta::assert_snapshot!("no_exec", shown(galera(|_| {}), &[STATUS, &["--no-exec"]].concat()).await);
+}
+
+#[tokio::test]
+async fn missing_rights_are_named_and_the_rest_is_shown() {
+    let world = World::with(galera(|_| {}));
+    world.lock().denied.extend(["get nodes", "list events"]);
+    let server = world.serve().await;
+    insta::assert_snapshot!("no_extras", run(&server, STATUS).await.text(&server));
+    world.lock().denied.extend(["get pods/exec"]);
+    insta::assert_snapshot!("no_exec_right", run(&server, STATUS).await.text(&server));
+    world.lock().denied.extend(["list pods"]);
+    insta::assert_snapshot!("no_pods_right", run(&server, STATUS).await.text(&server));
+    let json = run(&server, &[STATUS, &["-o", "json"]].concat()).await;
+    let document: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.exit, document["kind"].as_str()), (8, Some("Failure")));
+}
+
+#[tokio::test]
+async fn replication_in_trouble() {
+    let stopped = replication(|cluster| {
+        let replication = cluster.as_replication();
+        replication.server(2).channel.as_mut().unwrap().stop_applying(1062, "Duplicate entry '1' for key 'PRIMARY'");
+        replication.write(0, 3);
+    });
+    insta::assert_snapshot!("stopped_replica", shown(stopped, STATUS).await);
+    let errant = replication(|cluster| {
+        cluster.as_replication().write(1, 1);
+        cluster.as_replication().server(1).read_only = false;
+    });
+    insta::assert_snapshot!("errant_and_writable", shown(errant, STATUS).await);
+}
+
+#[tokio::test]
+async fn names_that_lead_nowhere() {
+    insta::assert_snapshot!("wrong_name", shown(galera(|_| {}), &["status", "nosuch", "-n", "shop"]).await);
+    insta::assert_snapshot!("wrong_namespace", shown(galera(|_| {}), &["status", "-n", "nosuch"]).await);
+    insta::assert_snapshot!("nothing_anywhere", shown([], &["status", "-A"]).await);
+}
+
+#[tokio::test]
+async fn a_fleet_is_a_row_per_cluster_and_the_worst_exit_code() {
+    let clusters = || {
+        let mut broken = Cluster::galera("shop", "db", 3);
+        broken.as_galera().disconnect(1);
+        [Cluster::replication("bank", "ledger", 2), broken, Cluster::replication("shop", "cache", 1)]
+    };
+    insta::assert_snapshot!("fleet", shown(clusters(), &["status", "-A"]).await);
+    insta::assert_snapshot!("fleet_names", shown(clusters(), &["status", "-n", "shop", "-o", "name"]).await);
+    let server = World::with(clusters()).serve().await;
+    let lines = run(&server, &["status", "-A", "-o", "jsonl"]).await.stdout;
+    let kinds: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["Status", "Status", "Status", "StatusList"]);
+}
+
+#[tokio::test]
+async fn an_api_server_that_answers_nothing_useful() {
+    for (code, message) in [(401, "Unauthorized"), (429, "too many requests"), (500, "boom")] {
+        let server = Server::start(move |_| Answer::error(code, message)).await;
+        insta::assert_snapshot!(format!("api_{code}"), run(&server, STATUS).await.text(&server));
+    }
+    let server = World::with(galera(|_| {})).serve_as(Server::builder().delay(Duration::from_secs(5))).await;
+    let late = run(&server, &[STATUS, &["--request-timeout", "200ms"]].concat()).await;
+    insta::assert_snapshot!("api_late", late.text(&server));
+}
