@@ -201,6 +201,7 @@ async fn a_refusal_names_the_right_or_the_servers_reason() {
     for (code, words) in [
         (404, "pods \"db-0\" not found"),
         (400, "container mariadb is not valid for pod db-0"),
+        (400, "pod db-0 does not have a host assigned"),
         (500, "unable to upgrade connection: container not found (\"mariadb\")"),
     ] {
         let end = refused(move || Answer::error(code, words)).await;

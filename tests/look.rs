@@ -258,6 +258,8 @@ async fn one_cluster_takes_two_rounds() {
     let world = World::with([Cluster::galera("shop", "db", 3)]);
     let server = world.serve_as(FakeServer::builder().delay(Duration::from_millis(150))).await;
     look(&server).await;
+    // The second round takes over the connections of the first; a race may open one more.
+    assert!((6..=7).contains(&server.connections()), "{}", server.connections());
     insta::assert_snapshot!(server.log().text());
 }
 

@@ -194,9 +194,17 @@ fn parse_status(payload: &[u8]) -> End {
 
 /// The words of kubelet and containerd for a container that is not there or does not run.
 fn is_missing(words: &str) -> bool {
-    ["container not found", "is not running", "not in running state", "is not created or running", "CONTAINER_EXITED"]
-        .iter()
-        .any(|phrase| words.contains(phrase))
+    [
+        "container not found",
+        "is not running",
+        "not in running state",
+        "is not created or running",
+        "CONTAINER_EXITED",
+        "does not have a host assigned",
+        "in a completed pod",
+    ]
+    .iter()
+    .any(|phrase| words.contains(phrase))
 }
 
 /// Words for a command that was not started for another reason.
