@@ -1,6 +1,7 @@
 //! Faults: each is written to the ledger, done, and undone by its handle, by the next run or with the bed.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -208,11 +209,15 @@ impl Faults {
     /// Fills the volume mounted at `folder` on `node` until `used` of its bytes (0 to 1) are taken.
     ///
     /// # Errors
-    /// The folder is not there, or the file cannot be made.
+    /// The folder is not there or shares the machine's disk, or the file cannot be made.
     pub fn fill(&self, node: &str, folder: &Path, used: f64) -> Result<Lasting> {
         let path = folder.join("ballast");
         self.last(Fault::Filled { node: node.to_owned(), path: path.clone() }, || {
-            let volume = rustix::fs::statvfs(&self.on_node(node, folder)?)?;
+            let mounted = self.on_node(node, folder)?;
+            let above = mounted.parent().context("a volume has a folder above it")?;
+            let shared = fs::metadata(&mounted)?.dev() == fs::metadata(above)?.dev();
+            ensure!(!shared, "the volume {} has no size of its own; use the storage class bed-ext4", folder.display());
+            let volume = rustix::fs::statvfs(&mounted)?;
             let taken = volume.f_blocks - volume.f_bavail;
             #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let wanted = (volume.f_blocks as f64 * used) as u64;

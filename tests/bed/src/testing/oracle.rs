@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mysql::prelude::Queryable;
 
 use super::cluster::Cluster;
@@ -18,9 +18,13 @@ type Checksum = (String, Option<u64>);
 /// The first promise that was broken, naming the member and rows.
 pub fn check(cluster: &Cluster, acknowledged: &Acknowledged) -> Result<()> {
     cluster.look()?;
+    wait_caught_up(cluster)?;
     let mut held: Vec<(String, Vec<Checksum>)> = Vec::new();
     for pod in cluster.pods()? {
         let mut server = cluster.connect(&pod)?;
+        if cluster.shape.kind == Kind::Galera {
+            server.query_drop("SET SESSION wsrep_sync_wait=1")?;
+        }
         for (writer, promised) in acknowledged.0.iter().enumerate() {
             let present: BTreeSet<u64> = server.query(format!("SELECT id FROM {DATABASE}.w{writer}"))?.into_iter().collect();
             if let Some(lost) = missing(promised, &present) {
@@ -40,6 +44,30 @@ pub fn check(cluster: &Cluster, acknowledged: &Acknowledged) -> Result<()> {
         bail!("members hold different data: {pair:?}");
     }
     ensure!(!held.is_empty(), "no member to ask");
+    Ok(())
+}
+
+/// Waits until each replica has applied what the primary has logged: threads that run and a lag of 0 do not prove it.
+/// Members of Galera wait by themselves, before they read.
+fn wait_caught_up(cluster: &Cluster) -> Result<()> {
+    if cluster.shape.kind != Kind::Replication {
+        return Ok(());
+    }
+    let mut servers = Vec::new();
+    for pod in cluster.pods()? {
+        servers.push((cluster.connect(&pod)?, pod.name));
+    }
+    let mut logged = None;
+    for (server, _) in &mut servers {
+        let primary: Option<String> = server.query_first("SELECT @@gtid_binlog_pos FROM DUAL WHERE NOT @@read_only")?;
+        logged = logged.or(primary);
+    }
+    let logged = logged.context("no server is writable")?;
+    for (server, name) in &mut servers {
+        // Zero where it is applied; the primary itself has nobody to wait for.
+        let applied: Option<i64> = server.exec_first("SELECT IF(@@read_only, MASTER_GTID_WAIT(?, 8), 0)", (&logged,))?;
+        ensure!(applied == Some(0), "{name} has not applied {logged}");
+    }
     Ok(())
 }
 

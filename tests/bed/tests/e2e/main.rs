@@ -3,7 +3,9 @@
 //! Arguments are those of any Rust test (`--list`, filters, `--exact`, `--skip`), and two more: `--all` adds the rows that
 //! repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
 
+mod catalogue;
 mod groups;
+mod promises;
 mod stage;
 mod status;
 
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let options = options(std::env::args())?;
-    let catalogue = status::catalogue(options.all);
+    let catalogue = catalogue::catalogue(options.all);
     if options.harness.list {
         return Ok(groups::list(catalogue, options.harness));
     }

@@ -1,0 +1,126 @@
+//! All scenarios, in groups that share a cluster.
+
+use anyhow::Result;
+use bed::testing::shape::{Kind, Readiness, Shape, Start, Version};
+
+use crate::groups::{Group, Scenario};
+use crate::promises;
+use crate::stage::Stage;
+use crate::status::{self, access, galera, nodes, outage, replication, single};
+
+type Body = fn(&Stage) -> Result<()>;
+
+/// A scenario after which the cluster goes on.
+const KEEPS: bool = false;
+/// A scenario after which the cluster is thrown away.
+const SPOILS: bool = true;
+
+/// All groups; without `all` each fault is played on one version, with it on both.
+pub fn catalogue(all: bool) -> Vec<Group> {
+    use Version::{V10_11, V11_8};
+    let mut groups = smoke(V11_8, V10_11);
+    if all {
+        groups.extend(smoke(V10_11, V11_8));
+        forget_repeated(&mut groups);
+    }
+    groups
+}
+
+/// Every scenario once, half of them on `one` version and half on the `other`; the healthy ones on both.
+fn smoke(one: Version, other: Version) -> Vec<Group> {
+    let mut groups = galera_groups(one, other);
+    groups.extend(other_groups(one, other));
+    groups.extend(lonely_groups(one, other));
+    groups
+}
+
+fn galera_groups(one: Version, other: Version) -> Vec<Group> {
+    let galera = |version| Shape::new(Kind::Galera, version);
+    vec![
+        group(
+            galera(one),
+            &[
+                ("status::healthy_galera", KEEPS, status::healthy),
+                ("status::member_killed", KEEPS, galera::member_killed),
+                ("status::no_right_to_exec", KEEPS, access::no_right_to_exec),
+                ("status::wrong_root_password", KEEPS, access::wrong_root_password),
+                ("status::nothing_there", KEEPS, access::nothing_there),
+                ("status::secrets_stay_secret", KEEPS, access::secrets_stay_secret),
+                ("status::network_partition_of_pods", KEEPS, galera::network_partition),
+                ("status::split_brain", SPOILS, galera::split_brain),
+            ],
+        ),
+        group(
+            Shape { readiness: Readiness::Answers, ..galera(other) },
+            &[
+                ("status::healthy_galera", KEEPS, status::healthy),
+                ("status::member_in_sst", KEEPS, galera::member_in_sst),
+                ("bed::galera_loses_nothing", KEEPS, promises::galera_loses_nothing),
+                ("status::zombie", KEEPS, galera::zombie),
+                ("status::limbo", SPOILS, outage::limbo),
+                ("status::crash_loop", SPOILS, outage::crash_loop),
+            ],
+        ),
+        group(Shape { start: Start::Plain, ..galera(one) }, &[("status::zero_uuid", SPOILS, outage::zero_uuid)]),
+    ]
+}
+
+fn other_groups(one: Version, other: Version) -> Vec<Group> {
+    vec![
+        group(
+            Shape::new(Kind::Replication, one),
+            &[
+                ("status::healthy_replication", KEEPS, status::healthy),
+                ("status::two_writable_servers", KEEPS, replication::two_writable_servers),
+                ("status::replica_stopped_by_an_error", KEEPS, replication::replica_stopped_by_an_error),
+                ("status::errant_replica", KEEPS, replication::errant_replica),
+                ("status::read_only_primary", KEEPS, replication::read_only_primary),
+            ],
+        ),
+        group(
+            Shape::new(Kind::Replication, other),
+            &[
+                ("status::healthy_replication", KEEPS, status::healthy),
+                ("bed::replication_loses_nothing", KEEPS, promises::replication_loses_nothing),
+            ],
+        ),
+        group(
+            Shape { storage_class: "bed-ext4", size: "512Mi", ..Shape::new(Kind::Single, one) },
+            &[("status::healthy_single", KEEPS, status::healthy), ("status::volume_full", KEEPS, single::volume_full)],
+        ),
+        group(Shape::new(Kind::Independent, other), &[("status::independent_servers", SPOILS, single::independent_servers)]),
+    ]
+}
+
+/// Those that have the bed to themselves.
+fn lonely_groups(one: Version, other: Version) -> Vec<Group> {
+    let nodes = group(
+        Shape::new(Kind::Galera, one),
+        &[
+            ("status::dead_node", KEEPS, nodes::dead_node),
+            ("status::network_partition_of_a_node", KEEPS, nodes::network_partition),
+            ("status::api_server_down", KEEPS, nodes::api_server_down),
+            ("status::claim_deleted", SPOILS, galera::claim_deleted),
+        ],
+    );
+    let faults = group(
+        Shape { storage_class: "bed-ext4", size: "768Mi", ..Shape::new(Kind::Galera, other) },
+        &[("bed::forgotten_faults_are_undone", SPOILS, promises::forgotten_faults_are_undone)],
+    );
+    [nodes, faults].into_iter().map(|group| Group { alone: true, ..group }).collect()
+}
+
+fn group(shape: Shape, scenarios: &[(&str, bool, Body)]) -> Group {
+    let version = shape.version;
+    let scenario =
+        |(name, spoils, body): &(&str, bool, Body)| Scenario { name: format!("{name}::{version}"), spoils: *spoils, body: *body };
+    Group { shape, alone: false, scenarios: scenarios.iter().map(scenario).collect() }
+}
+
+fn forget_repeated(groups: &mut Vec<Group>) {
+    let mut seen = std::collections::BTreeSet::new();
+    for group in groups.iter_mut() {
+        group.scenarios.retain(|scenario| seen.insert(scenario.name.clone()));
+    }
+    groups.retain(|group| !group.scenarios.is_empty());
+}
