@@ -272,8 +272,8 @@ at least `wsrep_local_cached_downto` of a donor, and the UUIDs are equal.
 A larger `gcache.size` costs disk space only. Think of the time a node reboot or an upgrade step takes, times your write rate.";
 
     HALF_COPY = "MDB251", Error, "A data directory is half a copy",
-    "The files show a state transfer that was cut: a 0-byte `grastate.dat`, a zero UUID in it, or marks such as `sst_in_progress` or \
-`.sst`, and no transfer is running. The contents may be partial, whatever else they say: such a directory reported exactly the \
+    "The files show a state transfer that was cut: a 0-byte `grastate.dat`, or marks such as `sst_in_progress` or `.sst`, and no \
+transfer is running. The contents may be partial, whatever else they say: such a directory reported exactly the \
 donor's position and exit code 0 when asked with `--wsrep-recover` (10.11).
 
 With a primary component alive there is nothing to do but to let the member join: it is copied anew. Without one, never bootstrap \
@@ -318,4 +318,15 @@ is copied over, and the extra transactions are gone for ever. Kubernetes does th
 
 Stop this pod now: scale the set so that this ordinal does not run, with claims retained (MDB136), or make its container sleep. Then \
 decide: dump what only it has, or found the cluster again from it.";
+
+    DISTRUSTED = "MDB257", Error, "A data directory is marked as not to be trusted",
+    "`grastate.dat` of this member has a zero UUID, and its server does not run. Galera writes it when the data may be wrong: the member was \
+voted out (MDB213), it aborted because it was ahead of the group, a state transfer over old data was cut, or it belonged to a cluster \
+with a zero UUID (MDB207).
+
+With a primary component alive it takes a full state transfer at its next start, and what is in it is replaced. If it was ahead or voted \
+out, rows that only it has go with that: save the files or a dump first if they may matter.
+
+Without a primary component do not elect it before somebody has looked at the data: the position that `--wsrep-recover` reports for it \
+belongs to no history that can be compared.";
 }

@@ -197,6 +197,14 @@ by ordinal, clients would write to it: two primaries.
 
 Put `read_only=1` into the configuration of all servers of the set; being primary is then a runtime act (`SET GLOBAL read_only=0`).";
 
+    PRIMARY_STARTS_WRITABLE = "MDB344", Info, "The primary is writable from its start",
+    "The start configuration of the primary has `read_only` off, so after a crash it comes back as a primary, which is what you want as long \
+as it is the only one. After a failover it is not: the old primary then comes back writable beside the new one, and takes writes of \
+clients that still reach it (seen on 10.11).
+
+Before you promote another server, make sure that this one cannot return writable: put `read_only=1` into its configuration, or keep \
+its pod away.";
+
     NOT_A_CANDIDATE = "MDB345", Warning, "A replica cannot take over: its binary log is off or incomplete",
     "`log_bin` or `log_slave_updates` is OFF on this replica. If it were promoted, the others could not continue from it, because the \
 transactions they still need are not in its binary log; and whether it has transactions of its own cannot be checked.

@@ -11,13 +11,14 @@ use crate::model::names::Ordinal;
 
 use crate::decide::verdict::verb;
 
-use super::members::{seqno, shows_transfer};
+use super::members::seqno;
 use super::{Scene, Standing, has_primary, is_primary, list, unseen, up};
 
 pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(all_down(scene));
     found.extend(half_copies(scene));
+    found.extend(distrusted(scene));
     found.extend(missing(scene));
     found.extend(broken_views(scene));
     found.extend(safe_twice(scene));
@@ -79,12 +80,7 @@ fn with_states(scene: &Scene, mut finding: Finding, of: impl Fn(Ordinal, &Disk) 
 fn all_down(scene: &Scene) -> Option<Finding> {
     let wanted: Vec<Ordinal> = scene.wanted().collect();
     let off = |ordinal: &Ordinal| matches!(scene.standing(*ordinal), Standing::Quiet | Standing::Down);
-    // A cluster that is being started for the first time is down as well, and nothing is wrong.
-    let has_failed = |ordinal: &Ordinal| {
-        scene.database(*ordinal).is_some_and(|container| container.restarts > 0 || container.last_end.is_some())
-            || scene.files(*ordinal).is_some_and(|disk| disk.gvwstate != StateFile::Absent)
-    };
-    if wanted.is_empty() || !wanted.iter().all(off) || !wanted.iter().any(has_failed) {
+    if wanted.is_empty() || !wanted.iter().all(off) || !is_stuck(scene) {
         return None;
     }
     let names = scene.names(wanted);
@@ -93,14 +89,41 @@ fn all_down(scene: &Scene) -> Option<Finding> {
     Some(finding.about(names))
 }
 
+/// Whether no member without SQL may still be founding the cluster: a first start is down as well, and nothing is wrong.
+pub(super) fn is_stuck(scene: &Scene) -> bool {
+    let has_history = |ordinal: Ordinal| {
+        let ended = scene.database(ordinal).is_some_and(|container| container.restarts > 0 || container.last_end.is_some());
+        let on_disk =
+            |disk: &Disk| disk.gvwstate != StateFile::Absent || disk.grastate.parsed().is_some_and(|state| !state.uuid.is_nil());
+        ended || scene.files(ordinal).is_some_and(on_disk)
+    };
+    scene.wanted().all(|ordinal| scene.standing(ordinal) == Standing::Down || has_history(ordinal))
+}
+
 /// Directories of a transfer that was cut. With a primary component and a running server it is a transfer under way.
 fn half_copies(scene: &Scene) -> Option<Finding> {
-    let cut = |_: Ordinal, disk: &Disk| {
-        shows_transfer(disk) && (surely_no_primary(scene) || (disk.process == Process::None && has_primary(scene)))
-    };
+    let cut =
+        |_: Ordinal, disk: &Disk| (disk.grastate == StateFile::Empty || !disk.transfer_markers.is_empty()) && rests(scene, disk);
     let names = scene.names(quiet(scene).filter(|(ordinal, disk)| cut(*ordinal, disk)).map(|(ordinal, _)| ordinal));
     let finding = Finding::new(&rule::HALF_COPY, format!("the data directory of {} is half a copy", list(&names)));
     let finding = with_states(scene, finding, cut);
+    (!names.is_empty()).then(|| finding.about(names))
+}
+
+/// Whether no state transfer can be running into this directory.
+fn rests(scene: &Scene, disk: &Disk) -> bool {
+    surely_no_primary(scene) || (disk.process == Process::None && has_primary(scene))
+}
+
+/// A zero UUID without the marks of a transfer.
+fn distrusted(scene: &Scene) -> Option<Finding> {
+    let nil = |_: Ordinal, disk: &Disk| {
+        let is_nil = disk.grastate.parsed().is_some_and(|state| state.uuid.is_nil());
+        is_nil && disk.transfer_markers.is_empty() && rests(scene, disk)
+    };
+    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| nil(*ordinal, disk)).map(|(ordinal, _)| ordinal));
+    let finding = Finding::new(&rule::DISTRUSTED, format!("the data directory of {} is not to be trusted", list(&names)));
+    let finding = with_states(scene, finding, nil);
     (!names.is_empty()).then(|| finding.about(names))
 }
 

@@ -12,6 +12,7 @@ use crate::model::position::Position;
 use crate::model::server::Galera;
 use crate::model::wsrep::{ClusterStatus, LocalState};
 
+use super::files::is_stuck;
 use super::{Scene, Standing, has_primary, is_primary, is_synced, list, say, status_name, unseen, up};
 use crate::decide::verdict::{kubernetes, process, verb};
 
@@ -23,6 +24,7 @@ const REFORM: i64 = 60;
 /// Rules that say of a member without SQL what is more than that it is starting.
 const TELLING: &[&str] = &[
     rule::HALF_COPY.code,
+    rule::DISTRUSTED.code,
     rule::GRASTATE_MISSING.code,
     rule::GVWSTATE_BROKEN.code,
     rule::HISTORIES_ON_DISK.code,
@@ -277,8 +279,8 @@ fn needs_recovery(scene: &Scene, ordinal: Ordinal) -> Option<Finding> {
     let disk = scene.files(ordinal)?;
     let container = scene.database(ordinal)?;
     let failed = container.last_end.as_ref().is_some_and(|end| end.exit_code != 0);
-    if has_primary(scene) || !unseen(scene).is_empty() || disk.gvwstate != StateFile::Absent || !failed || container.restarts == 0
-    {
+    let is_hopeless = !has_primary(scene) && unseen(scene).is_empty() && is_stuck(scene);
+    if !is_hopeless || disk.gvwstate != StateFile::Absent || !failed || container.restarts == 0 {
         return None;
     }
     let name = scene.pod_name(ordinal);

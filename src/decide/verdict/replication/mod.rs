@@ -209,6 +209,11 @@ fn bystanders(scene: &Scene, roles: &Roles) -> Vec<Finding> {
         replicas,
         |_| ("read_only now, read_only by its start options", "ON, OFF".to_owned()),
     ));
+    let primary = roles.primary_server(scene).into_iter();
+    let starts_open = primary.filter(|(ordinal, server)| !server.read_only && options(*ordinal) == Some(false));
+    found.extend(tell(scene, &rule::PRIMARY_STARTS_WRITABLE, ["is writable from its start", ""], starts_open, |_| {
+        ("read_only by its start options", "OFF".to_owned())
+    }));
     found
 }
 

@@ -267,6 +267,19 @@ pub(super) fn cases() -> Vec<Case> {
             miss: |seen| transfer(seen, 2),
         },
         Case {
+            rule: &rule::DISTRUSTED,
+            base: healthy_galera,
+            hit: |seen| {
+                all_crash(seen);
+                state_of(seen, 2).uuid = uuid::Uuid::nil();
+            },
+            miss: |seen| {
+                all_crash(seen);
+                state_of(seen, 2).uuid = uuid::Uuid::nil();
+                files_of(seen, 2).transfer_markers = vec!["sst_in_progress".to_owned()];
+            },
+        },
+        Case {
             rule: &rule::GRASTATE_MISSING,
             base: healthy_galera,
             hit: |seen| {
@@ -490,6 +503,19 @@ fn a_restarted_server_does_not_wait_for_its_former_self() {
         saved.my_uuid = uuid::Uuid::from_bytes(id);
     }
     assert_eq!(names(&seen), before);
+}
+
+#[test]
+fn a_cluster_that_starts_for_the_first_time_is_not_beyond_hope() {
+    let mut seen = healthy_galera();
+    all_crash(&mut seen);
+    assert!(alarms(&seen).contains(&"MDB202") && alarms(&seen).contains(&"MDB215"));
+    // The first one has never run before, and may be about to found the cluster that the others wait for.
+    container_of(&mut seen, 0).restarts = 0;
+    container_of(&mut seen, 0).last_end = None;
+    files_of(&mut seen, 0).grastate = StateFile::Absent;
+    files_of(&mut seen, 0).initialised = false;
+    assert!(!alarms(&seen).contains(&"MDB202") && !alarms(&seen).contains(&"MDB215"), "{:?}", alarms(&seen));
 }
 
 #[test]

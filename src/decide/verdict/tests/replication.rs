@@ -156,6 +156,12 @@ pub(super) fn cases() -> Vec<Case> {
             miss: |seen| files_of(seen, 0).starts_read_only = Some(false),
         },
         Case {
+            rule: &rule::PRIMARY_STARTS_WRITABLE,
+            base,
+            hit: |seen| files_of(seen, 0).starts_read_only = Some(false),
+            miss: |seen| files_of(seen, 0).starts_read_only = None,
+        },
+        Case {
             rule: &rule::NOT_A_CANDIDATE,
             base,
             hit: |seen| server_of(seen, 2).binlog.logs_replicated = false,
