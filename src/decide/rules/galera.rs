@@ -11,8 +11,9 @@ If the missing members can come back (a network cut, pods that restart), wait: t
 
 If the missing members are known to be dead (their container reported as terminated by a Ready node, or their Node object gone), run \
 on *one* of the members that answer: `SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'` (on 11.8, where that variable is \
-read-only, `SET GLOBAL wsrep_provider_pc_bootstrap=ON`). It acts at once, keeps connections and the state UUID, and takes the other members of the same component along. Each missing member must then take a full state transfer: remove \
-`grastate.dat` and `gvwstate.dat` from its data directory before its server starts again.
+read-only: `SET GLOBAL wsrep_provider_pc_bootstrap=ON`). It acts at once, keeps connections and the state UUID, and takes the other \
+members of the same component along. Each missing member must then take a full state transfer: remove `grastate.dat` and \
+`gvwstate.dat` from its data directory before its server starts again.
 
 Do not run it on two sides of a network cut: that makes a split brain. Do not restart the members that still answer: a restarted one \
 waits for the missing ones without opening its SQL port, and the short way is lost.";
