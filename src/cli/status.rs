@@ -7,7 +7,7 @@ use crate::model::target_name::TargetName;
 
 /// What is true of a cluster, and what to do about it
 ///
-/// The exit code is the verdict: 0 healthy, 3 unhealthy, 4 a needed fact could not be seen, 8 a needed right is missing.
+/// The exit code is the verdict: 0 no finding as bad as --fail-on, 3 such a finding, 4 a needed fact could not be seen, 8 a needed right is missing.
 #[derive(Args, Clone, Debug)]
 pub struct Status {
     /// NAME, sts/NAME or mariadb/NAME; none: every cluster of the namespace

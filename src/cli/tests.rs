@@ -1,10 +1,16 @@
 //! The command line, run as a whole inside the test.
 
+use std::ffi::OsString;
+
 use insta::assert_snapshot;
 use jiff::Timestamp;
 
 use super::global::{Colour, Format, Output};
+use super::{Request, Stop, Verb, parse};
+use crate::api::connect::ConnectionFlags;
+use crate::decide::finding::Severity;
 use crate::failure::{Exit, Failure, Kind};
+use crate::model::target_name::TargetName;
 use crate::output::Printer;
 use crate::process::Process;
 
@@ -31,6 +37,7 @@ fn mistake(args: &[&str]) -> String {
 fn help_is_on_stdout() {
     assert_snapshot!("help", stdout(&["--help"]));
     assert_snapshot!("help_explain", stdout(&["explain", "-h"]));
+    assert_snapshot!("help_status", stdout(&["status", "--help"]));
     assert_snapshot!("help_version", stdout(&["version", "-h"]));
 }
 
@@ -52,6 +59,39 @@ fn mistakes_are_on_stderr_and_say_what_to_do() {
     let told = lines.map(|line| format!("$ kubectl mariadb {line}\n{}", mistake(&line.split(' ').collect::<Vec<_>>())));
     assert_snapshot!("mistakes", told.join("\n"));
     assert!(mistake(&[]).contains("Usage: kubectl mariadb"));
+}
+
+fn parsed(line: &str) -> Result<Request, Stop> {
+    parse(std::iter::once("kubectl-mariadb").chain(line.split(' ')).map(OsString::from), None)
+}
+
+#[test]
+fn status_takes_a_target_or_a_choice_of_clusters() {
+    let status = |line: &str| match parsed(line).unwrap().verb {
+        Verb::Status(status) => status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status("status").target, None);
+    assert_eq!(status("status sts/db").target, Some(TargetName::StatefulSet("db".to_owned())));
+    assert_eq!(status("status mariadb/db").target, Some(TargetName::MariaDb("db".to_owned())));
+    assert!(status("status -A -l app=db --no-exec").no_exec);
+    assert_eq!(status("status").fail_on.severity(), Some(Severity::Error));
+    assert_eq!(status("status --fail-on never").fail_on.severity(), None);
+    for line in ["status db -A", "status db -l app=db", "status pod/db-0", "status Db", "status a b", "status --fail-on bad"] {
+        assert!(parsed(line).unwrap_err().is_mistake(), "{line}");
+    }
+}
+
+#[test]
+fn times_and_switches_have_their_defaults() {
+    let request = parsed("status").unwrap();
+    assert_eq!((request.connection.request_timeout.as_secs(), request.pod_timeout.as_secs()), (10, 3));
+    let flags = |line: &str| ConnectionFlags::from(&parsed(line).unwrap().connection);
+    assert_eq!(flags("status").insecure_skip_tls_verify, None);
+    assert_eq!(flags("status --insecure-skip-tls-verify").insecure_skip_tls_verify, Some(true));
+    assert_eq!(flags("status --request-timeout 0").request_timeout, None);
+    assert_eq!(flags("status --request-timeout=1m").request_timeout.map(|limit| limit.as_secs()), Some(60));
+    assert_eq!(flags("status --as-group a --as-group b").as_groups, ["a", "b"]);
 }
 
 #[test]

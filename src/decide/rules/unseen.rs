@@ -9,12 +9,13 @@ It says nothing about the database: it may run well. The other pods are shown as
 finding (MDB121) says more. Try again with a longer `--pod-timeout`.";
 
     EXEC_FORBIDDEN = "MDB902", Warning, "You have no right to run commands in the pods",
-    "What servers say is read by running their own client inside the pod, which needs the right `create pods/exec` in this namespace. \
+    "What servers say is read by running their own client inside the pod, which needs `get` on `pods/exec` in this namespace. \
 Your user lacks it, so only what the API server knows is shown, and that is not enough for a verdict: Kubernetes does not know \
 whether a cluster has split or a replica has stopped.
 
-Ask for a Role with `create` on `pods/exec` (and `get`, `list` on `pods` and `statefulsets`), or use a context of a user who has it. \
-`kubectl auth can-i create pods/exec` tells.";
+Ask for a Role with `get` and `create` on `pods/exec` (newer API servers ask for both) and \
+`get` and `list` on `pods` and `statefulsets`, or use a context of a user who has it. \
+`kubectl auth can-i get pods --subresource=exec` tells.";
 
     WRONG_PASSWORD = "MDB903", Warning, "The server refuses the password that its container knows",
     "The password is taken inside the container, from its environment or from the file that a `_FILE` variable names, and the server \

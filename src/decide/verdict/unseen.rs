@@ -81,7 +81,7 @@ fn finding(scene: &Scene, rule: &'static Rule, says: &str, pods: &[(Ordinal, &Wh
         finding = finding.seen(format!("exec in {}", scene.pod_name(*ordinal)), why);
     }
     if rule.code == rule::EXEC_FORBIDDEN.code {
-        finding = finding.kubectl("auth can-i create pods/exec");
+        finding = finding.kubectl("auth can-i get pods --subresource=exec");
     } else if let (true, Some(name)) = (LOGS_TELL.contains(&rule.code), names.first()) {
         finding = finding.kubectl(&format!("describe pod {name}")).kubectl(&format!("logs {name} --tail=50"));
     }
