@@ -163,7 +163,7 @@ impl OtherKind {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Arbitrator => "arbitrator",
-            Self::Silent => "does not answer",
+            Self::Silent => "no SQL answer",
             Self::Elsewhere => "says otherwise",
             Self::Stranger => "not of this set",
         }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::pod::Role;
+use crate::model::gtid::Errant;
 use crate::model::names::Ordinal;
 use crate::model::replica::{Channel, IoThread, ServerError};
 use crate::model::server::Server;
@@ -144,9 +145,28 @@ pub struct ReplicaStatus {
     pub sources: Vec<String>,
     /// The largest of its channels; `null` when one is broken.
     pub lag_seconds: Option<u64>,
-    /// Transactions that the primary has not, as `domain-server-sequence` or `domain-server-first..last`.
-    /// `null`: the primary could not be asked, or there is not exactly one.
-    pub errant: Option<Vec<String>>,
+    /// Transactions that the primary has not. `null`: the primary could not be asked, or there is not exactly one.
+    pub errant: Option<Vec<ErrantStatus>>,
+}
+
+/// Transactions of one server in one domain: at most those from `first` to `last`, since servers share a domain's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ErrantStatus {
+    pub domain: u32,
+    pub server: u32,
+    pub first: String,
+    pub last: String,
+    /// The same for people; the text may change.
+    pub text: String,
+}
+
+impl From<&Errant> for ErrantStatus {
+    fn from(errant: &Errant) -> Self {
+        let Errant { domain, server, from, to } = *errant;
+        Self { domain, server, first: from.to_string(), last: to.to_string(), text: errant.to_string() }
+    }
 }
 
 impl ReplicationStatus {
@@ -163,7 +183,7 @@ impl ReplicationStatus {
                 pod: seen.pod_name(*ordinal),
                 sources: replica.channels.iter().map(source).collect(),
                 lag_seconds: lag(&replica.channels),
-                errant: errant.map(|errant| errant.iter().map(ToString::to_string).collect()),
+                errant: errant.map(|errant| errant.iter().map(Into::into).collect()),
             })
         });
         Self {

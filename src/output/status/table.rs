@@ -233,13 +233,15 @@ fn reasons(status: &Status, out: &mut Styled) {
 
 fn galera_block(galera: &GaleraStatus, out: &mut Styled) {
     out.end_line();
+    let split = galera.components.iter().filter(|component| component.primary).count() > 1;
     for component in &galera.components {
         let others = component.others.iter().map(|other| {
             let what = if galera.joiners.contains(&other.name) { "joining" } else { other.kind.name() };
             format!("{} ({what})", other.name)
         });
         let members: Vec<String> = component.members.iter().cloned().chain(others).collect();
-        let (label, name) = if component.primary { (Label::Good, "primary component") } else { (Label::Error, "non-Primary") };
+        let label = if component.primary && !split { Label::Good } else { Label::Error };
+        let name = if component.primary { "primary component" } else { "non-Primary" };
         fact(out, name, label, &members.join(", "));
     }
     if !galera.outside.is_empty() {
@@ -273,7 +275,10 @@ fn replication_block(status: &Status, replication: &ReplicationStatus, out: &mut
         let server = status.pods.iter().find(|pod| pod.name == replica.pod).and_then(|pod| pod.server.as_ref());
         let errant = match &replica.errant {
             Some(errant) if errant.is_empty() => Span::plain("none"),
-            Some(errant) => Span::new(Label::Error, errant.join(",")),
+            Some(errant) => {
+                let texts: Vec<&str> = errant.iter().map(|errant| errant.text.as_str()).collect();
+                Span::new(Label::Error, texts.join(","))
+            }
             None => Span::new(Label::Warning, "?"),
         };
         rows.extend(server.into_iter().flat_map(|server| &server.channels).map(|channel| {
