@@ -12,6 +12,12 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 /// `cargo args…` in the workspace.
@@ -22,11 +28,11 @@ pub fn cargo(args: &[&str]) -> Command {
     cargo
 }
 
-/// Builds what `args` say and returns the program that came out of it.
+/// Builds what `args` say and returns the program `name` that came out of it, maybe among others.
 ///
 /// # Errors
 /// If it does not build; cargo has said why.
-pub fn build(args: &[&str]) -> Result<PathBuf> {
+pub fn build(name: &str, args: &[&str]) -> Result<PathBuf> {
     let mut child = cargo(args)
         .args(["--quiet", "--message-format=json-render-diagnostics"])
         .stdout(Stdio::piped())
@@ -36,12 +42,14 @@ pub fn build(args: &[&str]) -> Result<PathBuf> {
     let mut program = None;
     for line in BufReader::new(stdout).lines() {
         let message: Message = serde_json::from_str(&line?)?;
-        program = message.executable.or(program);
+        if message.target.is_some_and(|target| target.name == name) {
+            program = message.executable.or(program);
+        }
     }
     if !child.wait()?.success() {
         bail!("`cargo {}` failed; its messages are above.", args.join(" "));
     }
-    program.with_context(|| format!("`cargo {}` built no program.", args.join(" ")))
+    program.with_context(|| format!("`cargo {}` built no program {name}.", args.join(" ")))
 }
 
 fn workspace() -> PathBuf {

@@ -66,7 +66,7 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
 
 fn plugin(progress: &Progress) -> Result<PathBuf> {
     progress.during("building the plugin", Some(Duration::from_secs(120)), |_| {
-        build(&["build", "--release", "--package=kubectl-mariadb"])
+        build("kubectl-mariadb", &["build", "--release", "--package=kubectl-mariadb"])
     })
 }
 

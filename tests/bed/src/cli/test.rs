@@ -127,15 +127,20 @@ fn hermetic(filter: &[String]) -> Result<Count> {
 
 /// The test programs `targets` of this package, run on `bed`, which is left as it was found: up or down.
 fn on_bed(bed: &Bed, options: &Options, targets: &[&str], args: &Args) -> Result<Count> {
-    let plugin = build(&["build", "--package=kubectl-mariadb"])?;
+    let plugin = build("kubectl-mariadb", &["build", "--package=kubectl-mariadb"])?;
     let mut tests = Vec::new();
     for target in targets {
-        let mut test = Command::new(build(&["test", "--package=bed", "--no-run", "--test", target])?);
-        test.env("BED", bed.layout().name()).env("KUBECTL_MARIADB", &plugin).args(&args.filter);
-        if args.all && *target == "e2e" {
-            test.arg("--all");
+        let program = build(target, &["test", "--package=bed", "--no-run", "--test", target])?;
+        let everything = [String::new()];
+        // These programs take one filter each; the empty one matches every name.
+        for filter in if args.filter.is_empty() { &everything[..] } else { &args.filter } {
+            let mut test = Command::new(&program);
+            test.env("BED", bed.layout().name()).env("KUBECTL_MARIADB", &plugin).arg(filter);
+            if args.all && *target == "e2e" {
+                test.arg("--all");
+            }
+            tests.push(test);
         }
-        tests.push(test);
     }
     let was_up = bed.status().anything();
     bed.up(options)?;
