@@ -70,7 +70,7 @@ impl Plugin {
         run(self.command(args), "", LIMIT)
     }
 
-    /// `status` of the cluster, with more arguments.
+    /// `status` of the cluster, twice, with more arguments.
     ///
     /// # Errors
     /// It does not end, or `-o json` prints something else than one document.

@@ -272,7 +272,7 @@ fn galera_start(shape: &Shape) -> String {
          # A new cluster: only ordinal 0, only on an empty volume, only when no member answers; or what a clean stop marked.\n\
          lonely=yes\n\
          for peer in {peers}; do\n\
-         \x20 [ $peer = $name ] || ! (exec 3<>/dev/tcp/$peer.{NAME}/4567) 2>/dev/null || lonely=no\n\
+         \x20 [ $peer = $name ] || ! timeout 2 bash -c \"exec 3<>/dev/tcp/$peer.{NAME}/4567\" 2>/dev/null || lonely=no\n\
          done\n\
          if [ $lonely = yes ]; then\n\
          \x20 if [ $ordinal = 0 ] && [ ! -f $data/grastate.dat ]; then args=\"$args --wsrep-new-cluster\"\n\

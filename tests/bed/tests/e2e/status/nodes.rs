@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bed::testing::run::wait_until;
 
-use crate::stage::{Expected, Stage, compare};
+use crate::stage::{Expected, Stage};
 
 /// What `--pod-timeout` costs by default, and what it may cost more; the rest is for a machine that is busy.
 const DEAD_POD: Duration = Duration::from_millis(3_000 + 200 + 300);
@@ -15,7 +15,7 @@ pub fn dead_node(stage: &Stage) -> Result<()> {
     let node = stage.cluster.pod(2)?.node()?.to_owned();
     let off = stage.faults.power_off(&node)?;
     stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    let seen = stage.status(&Expected {
+    let seen = stage.status_in_time(&Expected {
         exit: 3,
         codes: &["MDB901", "MDB221"],
         without: &["MDB201", "MDB203"],
@@ -30,7 +30,7 @@ pub fn dead_node(stage: &Stage) -> Result<()> {
         ensure!(ready == "Unknown", "Ready is {ready}");
         Ok(())
     })?;
-    stage.status(&Expected { exit: 3, codes: &["MDB121"], without: &["MDB201"], says: &["db-0", "db-1", "db-2"] })?;
+    stage.status_in_time(&Expected { exit: 3, codes: &["MDB121"], without: &["MDB201"], says: &["db-0", "db-1", "db-2"] })?;
     off.heal()
 }
 
@@ -39,7 +39,7 @@ pub fn network_partition(stage: &Stage) -> Result<()> {
     let node = stage.cluster.pod(1)?.node()?.to_owned();
     let cut = stage.faults.unplug(&node)?;
     stage.wait_wsrep("the majority goes on", &[0, 2], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    let seen = stage.status(&Expected {
+    let seen = stage.status_in_time(&Expected {
         exit: 3,
         codes: &["MDB901", "MDB221"],
         without: &["MDB201", "MDB203"],
@@ -51,8 +51,7 @@ pub fn network_partition(stage: &Stage) -> Result<()> {
 
 pub fn api_server_down(stage: &Stage) -> Result<()> {
     let down = stage.faults.kill_api_server()?;
-    let seen = stage.plugin.status(&stage.cluster, &[])?;
-    compare(&seen, &Expected { exit: 4, ..Expected::default() })?;
+    let seen = stage.status_in_time(&Expected { exit: 4, ..Expected::default() })?;
     ensure!(seen.table.stderr.contains("10.77.0.1:6443"), "it does not name the API server: {}", seen.told());
     ensure!(seen.table.took < Duration::from_secs(2), "a refused connection cost {:?}", seen.table.took);
     down.heal()
