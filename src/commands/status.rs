@@ -10,6 +10,7 @@ use crate::model::snapshot::Snapshot;
 use crate::observe::{self, Depth};
 use crate::output::Printer;
 use crate::output::command_line::OwnFlags;
+use crate::output::progress::during;
 use crate::output::status::{Status, StatusList};
 use crate::process::{Process, run_async};
 
@@ -17,7 +18,7 @@ use crate::process::{Process, run_async};
 pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &mut Printer) -> Exit {
     let flags = OwnFlags::new(&request.connection, args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
-    let looked = run_async(process.signals, async {
+    let look = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         if let Some(target) = &args.target {
@@ -27,7 +28,8 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
         let scope = if args.all_namespaces { Scope::AllNamespaces } else { Scope::Namespace(api.namespace()) };
         let seen = observe::fleet(&api, scope, args.selector.as_deref(), depth, |seen| printer.value(&judged(seen))).await?;
         if seen.is_empty() { Err(nothing(scope, args.selector.as_deref())) } else { Ok(seen) }
-    });
+    };
+    let looked = run_async(process.signals, during(process.terminal, "asking the API server and the pods", look));
     match looked.as_deref() {
         Ok([only]) if !args.all_namespaces => printer.show(&judged(only)),
         Ok(several) => printer.show(&StatusList { items: several.iter().map(judged).collect() }),
