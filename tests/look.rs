@@ -264,6 +264,14 @@ async fn one_cluster_takes_two_rounds() {
 }
 
 #[tokio::test]
+async fn the_only_cluster_of_a_namespace_takes_two_rounds_without_its_name() {
+    let world = World::with([Cluster::galera("shop", "db", 3)]);
+    let server = world.serve_as(FakeServer::builder().delay(Duration::from_millis(150))).await;
+    observe::fleet(&server.api().await, Scope::Namespace("shop"), None, depth(), |_| {}).await.unwrap();
+    assert_eq!(server.log().rounds().len(), 2, "{}", server.log().text());
+}
+
+#[tokio::test]
 async fn a_fleet_takes_a_fixed_number_of_lists() {
     let clusters = (0..8).map(|number| Cluster::replication("shop", &format!("db{number}"), 2));
     let world = World::with(clusters.chain([Cluster::galera("other", "g", 3)]));

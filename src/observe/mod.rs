@@ -7,9 +7,10 @@ mod extras;
 mod server;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{join, join_all, try_join};
+use futures::future::{FutureExt, join, join_all, try_join};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
 
@@ -96,20 +97,27 @@ pub async fn fleet(
         snapshots.push(assemble::snapshot(set, pods, depth.clock.now()));
     }
     let nodes: Vec<String> = if several { Vec::new() } else { snapshots.iter().flat_map(nodes_of).collect() };
-    let asked_nodes = async {
-        if several { extras::all_nodes(api, depth.pod_timeout).await } else { extras::nodes(api, nodes, depth.pod_timeout).await }
-    };
-    let (extras, nodes) = join(extras.wait(depth.pod_timeout), asked_nodes).await;
-    for snapshot in &mut snapshots {
-        extras.share(snapshot);
-        snapshot.objects.nodes = nodes.clone();
+    // Beside the execs, for all clusters at once: no extra holds a pod up.
+    let beside = async {
+        let asked = async {
+            if several {
+                extras::all_nodes(api, depth.pod_timeout).await
+            } else {
+                extras::nodes(api, nodes, depth.pod_timeout).await
+            }
+        };
+        Arc::new(join(extras.wait(depth.pod_timeout), asked).await)
     }
+    .shared();
     let permits = Semaphore::new(FAN_OUT);
     let mut looks: FuturesUnordered<_> = snapshots
         .into_iter()
         .map(|mut snapshot| async {
-            let samples = look_at_members(api, &snapshot, depth, Some(&permits)).await;
+            let (samples, beside) = join(look_at_members(api, &snapshot, depth, Some(&permits)), beside.clone()).await;
+            let (found, nodes) = &*beside;
             take(&mut snapshot, samples);
+            found.share(&mut snapshot);
+            snapshot.objects.nodes.clone_from(nodes);
             snapshot
         })
         .collect();
