@@ -176,11 +176,15 @@ impl Bed {
         let _lock = lock()?;
         let shape = Shape { nodes: options.nodes, api_only: options.api_only };
         let doing = format!("starting the bed {}", self.layout.name());
-        progress.during(doing, Some(USUAL_UP), |step| {
-            self.prepare_state(&kubernetes, shape)?;
-            network::bed_up(&self.layout)?;
-            self.start(images.as_deref(), progress, step)
-        })?;
+        progress
+            .during(doing, Some(USUAL_UP), |step| {
+                self.prepare_state(&kubernetes, shape)?;
+                network::bed_up(&self.layout)?;
+                self.start(images.as_deref(), progress, step)
+            })
+            .inspect_err(|_| {
+                progress.say("Try it again; if that does not help, `cargo bed down --purge` throws the state of the bed away.");
+            })?;
         // What a test that was killed has left.
         Faults::of(self).undo_all().map(drop)
     }

@@ -254,6 +254,9 @@ pub(crate) fn raise_limits(bed: &Layout) -> Result<()> {
     let boot = boot_id();
     let known = read_record::<Before>(&record).is_some_and(|before| before.boot == boot);
     if !known {
+        // Beds of an earlier boot hold nothing any more.
+        fs::remove_dir_all(&users)?;
+        fs::create_dir_all(&users)?;
         write_record(&record, &Before { boot, watchers })?;
     }
     fs::write(users.join(bed.name()), "")?;

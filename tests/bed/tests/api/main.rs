@@ -2,6 +2,8 @@
 //!
 //! Arguments are those of any Rust test.
 
+mod fleet;
+
 use std::fs;
 use std::process::ExitCode;
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let all = [
         ("pods_need_no_service_account", pods_need_no_service_account as Test),
         ("the_audit_log_tells_requests", the_audit_log_tells_requests),
+        ("a_fleet_costs_no_more_requests_than_a_few", fleet::costs_no_more_requests_than_a_few),
     ];
     let trial = |(name, test): (&str, Test)| {
         let bed = bed.clone();

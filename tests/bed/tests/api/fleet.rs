@@ -1,0 +1,92 @@
+//! Many clusters at once. Their pods never run: what counts is what the plugin asks the API server.
+
+use std::fs;
+use std::ops::Range;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use bed::Bed;
+use bed::command::{output, output_of_input};
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "fleet";
+const MEMBERS: u32 = 3;
+const FEW: u32 = 4;
+const MANY: u32 = 60;
+
+/// `status -A` asks for lists, whose number does not grow with the number of clusters.
+pub fn costs_no_more_requests_than_a_few(bed: &Bed) -> Result<()> {
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    create(bed, &[namespace])?;
+    make(bed, 0..FEW)?;
+    let few = requests(bed, FEW)?;
+    make(bed, FEW..MANY)?;
+    let many = requests(bed, MANY)?;
+    ensure!(few == many && few > 0, "{FEW} clusters took {few} requests, {MANY} took {many}");
+    output(&mut bed.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"])).map(drop)
+}
+
+/// How many requests the plugin makes to show `clusters`.
+fn requests(bed: &Bed, clusters: u32) -> Result<usize> {
+    let plugin = std::env::var("KUBECTL_MARIADB").context("KUBECTL_MARIADB names no plugin; use `cargo bed test`")?;
+    // Nobody else asks in this name.
+    let user = format!("reader-of-{clusters}");
+    let mut status: Command = bed.run(&[plugin.as_str(), "status", "--all-namespaces", "--output=json"]);
+    status.args(["--as", &user, "--as-group=system:masters", "--kubeconfig"]).arg(bed.kubeconfig());
+    let ended = status.output()?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let document: Value =
+        serde_json::from_slice(&ended.stdout).with_context(|| format!("status ended with {}: {said}", ended.status))?;
+    let shown = document["items"].as_array().map_or(0, Vec::len);
+    ensure!(shown == clusters as usize, "{shown} of {clusters} clusters are shown: {said}");
+    let log = fs::read_to_string(bed.layout().log().join("audit.log"))?;
+    let asked_by = format!("\"impersonatedUser\":{{\"username\":\"{user}\"");
+    Ok(log.lines().filter(|line| line.contains(&asked_by)).count())
+}
+
+/// Creates StatefulSets and, as no controller does, their pods.
+fn make(bed: &Bed, numbers: Range<u32>) -> Result<()> {
+    let sets: Vec<Value> = numbers.map(|number| set(&format!("db{number}"))).collect();
+    let made = create(bed, &sets)?;
+    // kubectl prints one document after the other.
+    let owners = serde_json::Deserializer::from_str(&made).into_iter::<Value>().collect::<Result<Vec<_>, _>>()?;
+    let pods: Vec<Value> = owners.iter().flat_map(|owner| (0..MEMBERS).map(|ordinal| pod(owner, ordinal))).collect();
+    create(bed, &pods).map(drop)
+}
+
+fn create(bed: &Bed, items: &[Value]) -> Result<String> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let args = ["create", "--filename=-", "--output=json"];
+    output_of_input(&mut bed.kubectl(&args), &list.to_string())
+}
+
+fn set(name: &str) -> Value {
+    let labels = json!({"app": name});
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "serviceName": name, "replicas": MEMBERS, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container()]}},
+        },
+    })
+}
+
+fn pod(owner: &Value, ordinal: u32) -> Value {
+    let set = owner["metadata"]["name"].as_str().unwrap_or_default();
+    let name = format!("{set}-{ordinal}");
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": NAMESPACE,
+            "labels": {"app": set, "statefulset.kubernetes.io/pod-name": name},
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": set, "uid": owner["metadata"]["uid"], "controller": true,
+            }],
+        },
+        "spec": {"containers": [container()]},
+    })
+}
+
+fn container() -> Value {
+    json!({"name": "mariadb", "image": "bed.local/mariadb:11.8", "ports": [{"containerPort": 3306}]})
+}
