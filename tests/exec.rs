@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kubectl_mariadb::api::PodRef;
-use kubectl_mariadb::api::exec::{ExecEnd, exec};
+use kubectl_mariadb::api::exec::{ExecEnd, exec, exec_until};
 use kubectl_mariadb::model::fact::Why;
 
 use crate::support::server::TOKEN;
@@ -150,6 +150,36 @@ async fn an_exit_code_without_a_close_is_enough() {
         exec.silence().await;
     });
     assert_eq!(end.await, exited(0, "done", ""));
+}
+
+#[tokio::test]
+async fn the_last_line_is_the_end_whenever_the_exit_code_comes() {
+    let server = Server::start(|_| {
+        Answer::exec(|mut exec: Exec| async move {
+            for piece in ["not the end\nthe ", "end", " yet\nthe end", "\n"] {
+                exec.stdout(piece).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            exec.silence().await;
+        })
+    });
+    let server = server.await;
+    let started = Instant::now();
+    let end = exec_until(&server.api().await, &pod(), &["sh"], b"", "the end", LIMIT, MAX).await;
+    assert_eq!(end, ExecEnd::Complete { stdout: b"not the end\nthe end yet\nthe end\n".to_vec() });
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn without_its_last_line_a_script_ends_as_any_command() {
+    let server = Server::start(|_| {
+        Answer::exec(|mut exec: Exec| async move {
+            exec.stdout("half of the end").await;
+            exec.exit(3).await;
+        })
+    });
+    let end = exec_until(&server.await.api().await, &pod(), &["sh"], b"", "the end", LIMIT, MAX).await;
+    assert_eq!(end, exited(3, "half of the end", ""));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use futures::future::{FutureExt, join, join_all, try_join};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
 
-use crate::api::exec::{ExecEnd, exec};
+use crate::api::exec::{ExecEnd, exec_until};
 use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
 use crate::api::{Api, PodRef};
 use crate::failure::Failure;
@@ -25,7 +25,7 @@ use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
 
 use extras::Extras;
-use probe::{LOADER, Looks, Sample};
+use probe::{END, LOADER, Looks, Sample};
 
 /// Ordinals whose pods are listed before the set itself is known: enough for nearly every cluster.
 const LIKELY_ORDINALS: std::ops::Range<u32> = 0..9;
@@ -171,8 +171,8 @@ async fn look_at_members(api: &Api, seen: &Snapshot, depth: Depth, permits: Opti
 
 async fn look(api: &Api, pod: &PodRef, script: &[u8], depth: Depth) -> Sample {
     let asked = depth.clock.now();
-    match exec(api, pod, &LOADER, script, depth.pod_timeout, MAX_OUTPUT).await {
-        ExecEnd::Exited { code: 0, stdout, .. } => probe::read(&stdout, asked),
+    match exec_until(api, pod, &LOADER, script, END, depth.pod_timeout, MAX_OUTPUT).await {
+        ExecEnd::Complete { stdout } | ExecEnd::Exited { code: 0, stdout, .. } => probe::read(&stdout, asked),
         ExecEnd::Exited { code, stderr, .. } => {
             let said = String::from_utf8_lossy(&stderr);
             Sample::unknown(&Why::Failed(format!("the look at the pod ended with exit code {code}: {}", said.trim())))

@@ -49,7 +49,11 @@ pub fn script(layout: &Layout, looks: Looks) -> String {
         ("end_sql", &server::last_question(MARK)),
     ];
     let mut text: String = settings.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    text.push_str(FUNCTIONS);
+    // The loader reads byte by byte.
+    for line in FUNCTIONS.lines().map(str::trim_start).filter(|line| !line.starts_with('#')) {
+        text.push_str(line);
+        text.push('\n');
+    }
     text.push_str(match looks {
         Looks::Once => "sample\n",
         Looks::Session => SESSION,

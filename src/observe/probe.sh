@@ -2,6 +2,7 @@
 # Set by the caller before this text: mark (starts every section line), mounts (likely data directories, one a line),
 # sql, view_sql and end_sql (what the server is asked).
 # No secret is printed: of the server's command line only the options named here are looked at.
+# Every program that is started costs the node 1 to 3 ms, so the shell does itself what it can.
 
 section() { printf '\n%s %s\n' "$mark" "$*"; }
 
@@ -33,12 +34,23 @@ OPTIONS
   done
 }
 
+# What the server's configuration files say: one option a line, and whether there was a program to ask.
+find_configured() {
+  configured='' configured_known=''
+  for tool in my_print_defaults /opt/bitnami/mariadb/bin/my_print_defaults; do
+    command -v "$tool" >/dev/null 2>&1 || continue
+    configured=$("$tool" ${defaults:+"$defaults"} --mysqld 2>/dev/null) configured_known=yes
+    return
+  done
+}
+
 # The data directory: as the server was told, as its configuration says, or the mount that looks like one.
 find_datadir() {
-  [ -n "$datadir" ] || for tool in my_print_defaults /opt/bitnami/mariadb/bin/my_print_defaults; do
-    datadir=$("$tool" --mysqld 2>/dev/null | sed -n 's/^--datadir=//p' | tail -n 1)
-    [ -n "$datadir" ] && break
-  done
+  [ -n "$datadir" ] || while IFS= read -r o; do
+    case $o in --datadir=*) datadir=${o#*=} ;; esac
+  done <<OPTIONS
+$configured
+OPTIONS
   if [ -z "$datadir" ] || [ ! -d "$datadir" ]; then
     while IFS= read -r m; do
       for d in "$m" "$m/data" "$m/storage"; do
@@ -64,8 +76,10 @@ look_at_process() {
   # The command name is in parentheses and may hold blanks: the state is the first word after the last one.
   read -r stat <"/proc/$pid/stat" && { stat=${stat##*) }; echo "$pid ${stat%% *}"; }
   # Local address and state of every socket; 0A is LISTEN.
-  cat "/proc/$pid/net/tcp" "/proc/$pid/net/tcp6" 2>/dev/null | while read -r _ local _ st _; do
-    [ "$st" = 0A ] && echo "listen ${local##*:}"
+  for f in tcp tcp6; do
+    [ -r "/proc/$pid/net/$f" ] && while read -r _ local _ st _; do
+      [ "$st" = 0A ] && echo "listen ${local##*:}"
+    done <"/proc/$pid/net/$f"
   done
 }
 
@@ -82,25 +96,32 @@ look_at_files() {
   file gvwstate.dat
   for f in mariadb_upgrade_info mysql_upgrade_info; do [ -e "$datadir/$f" ] && { file "$f"; break; }; done
   section space
-  df -kP "$datadir" 2>&1 | tail -n 1
+  space=$(df -kP "$datadir" 2>&1)
+  printf '%s\n' "${space##*
+}"
   section switches
   printf %s "$flags"
   [ -n "$MARIADB_GALERA_CLUSTER_BOOTSTRAP" ] && [ "$MARIADB_GALERA_CLUSTER_BOOTSTRAP" != no ] && echo "environment MARIADB_GALERA_CLUSTER_BOOTSTRAP"
   grep -rlsEi '^[[:space:]]*(wsrep[-_]new[-_]cluster[[:space:]]*(=[[:space:]]*"?(on|1|true)"?[[:space:]]*)?|wsrep[-_]cluster[-_]address[[:space:]]*=[[:space:]]*"?gcomm://"?[[:space:]]*)$' \
-    /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | sed 's/^/file /'
+    /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | while IFS= read -r f; do echo "file $f"; done
 }
 
 # What the options of the running server make of read_only; the last one wins.
 look_at_read_only() {
   section read-only
-  [ -n "$pid" ] || return 0
-  for tool in my_print_defaults /opt/bitnami/mariadb/bin/my_print_defaults; do
-    command -v "$tool" >/dev/null 2>&1 || continue
-    last=$({ "$tool" ${defaults:+"$defaults"} --mysqld 2>/dev/null; printf '%s\n' "$options"; } |
-      sed -n 's/^--read[-_]only$/on/p; s/^--read[-_]only=//p; s/^--skip[-_]read[-_]only$/off/p' | tail -n 1)
-    echo "${last:-off}"
-    return
-  done
+  [ -n "$pid" ] && [ -n "$configured_known" ] || return 0
+  last=off
+  while IFS= read -r o; do
+    case $o in
+      --read[-_]only) last=on ;;
+      --read[-_]only=*) last=${o#*=} ;;
+      --skip[-_]read[-_]only) last=off ;;
+    esac
+  done <<OPTIONS
+$configured
+$options
+OPTIONS
+  echo "$last"
 }
 
 # The password stays in the container: from the environment, or the file it names.
@@ -125,8 +146,19 @@ find_client() {
 
 find_socket() {
   [ -n "$socket" ] && [ -S "$socket" ] && return
-  socket=$(awk '$4 == "00010000" && $8 ~ /(mysql|maria).*\.sock$/ { print $8 }' /proc/net/unix 2>/dev/null |
-    while IFS= read -r s; do [ -S "$s" ] && { echo "$s"; break; }; done)
+  socket=''
+  [ -r /proc/net/unix ] && while read -r _ _ _ type _ _ _ s; do
+    case "$type $s" in
+      "00010000 "*mysql*.sock|"00010000 "*maria*.sock) [ -S "$s" ] && { socket=$s; break; } ;;
+    esac
+  done </proc/net/unix
+}
+
+# The client's answers go to descriptor 3; its errors and its exit code are printed.
+run_client() { # run_client OPTIONS…
+  { printf '%s\n%s\n%s\n' "$sql" "$view" "$end_sql" |
+    $limit "$client" --user="$user" ${socket:+--socket="$socket"} --connect-timeout=2 --default-character-set=utf8mb4 \
+      --batch --no-auto-rehash "$@" 2>&1 >&3; echo "exit $?"; }
 }
 
 ask_server() {
@@ -140,16 +172,17 @@ ask_server() {
   view=''
   [ -e "$datadir/mysql/wsrep_cluster_members.frm" ] && view=$view_sql
   exec 3>&1
-  errors=$({ printf '%s\n%s\n%s\n' "$sql" "$view" "$end_sql" |
-    $limit "$client" --user="$user" ${socket:+--socket="$socket"} --connect-timeout=2 --default-character-set=utf8mb4 \
-      --batch --no-auto-rehash 2>&1 >&3; echo "exit $?"; })
+  # TLS on a socket protects nothing and takes longer than all questions together. An account may demand it all the same.
+  errors=$(run_client ${socket:+--loose-skip-ssl})
+  case $socket$errors in /*"ERROR 1045 "*) errors=$(run_client) ;; esac
   exec 3>&-
   section sql-end client
-  printf '%s\n' "$errors" | tail -c 2000
+  if [ ${#errors} -le 2000 ]; then printf '%s\n' "$errors"; else printf '%s\n' "$errors" | tail -c 2000; fi
 }
 
 sample() {
   find_server
+  find_configured
   find_datadir
   look_at_process
   look_at_files
