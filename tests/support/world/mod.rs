@@ -253,7 +253,8 @@ impl Shared {
         builder.start(move |request| world.answer(request)).await
     }
 
-    fn answer(&self, request: &Request) -> Answer {
+    /// What the API server of this world says.
+    pub fn answer(&self, request: &Request) -> Answer {
         let world = self.lock();
         if let Some((code, words)) = world.down {
             return Answer::error(code, words);

@@ -1,0 +1,41 @@
+//! Against the loop that everybody has.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::runtime::Runtime;
+
+use crate::measure::{Turns, time};
+use crate::place::{Far, Place, Program, SEEN};
+use crate::report::{Bar, Report};
+
+const TURNS: usize = 7;
+
+/// The Secret is that of the cluster that `cargo bed demo` makes.
+const LOOP: &str = r#"set -e
+password=$(kubectl -n "$1" get secret db-passwords -o 'jsonpath={.data.root}' | base64 -d)
+for pod in $(kubectl -n "$1" get pods -l "app=$2" -o name); do
+  kubectl -n "$1" exec "$pod" -c "$3" -- mariadb -uroot -p"$password" -e "show status like 'wsrep%'"
+done"#;
+
+pub fn measure(report: &mut Report, runtime: &Runtime, program: &Program, place: &Place) -> Result<()> {
+    for (millis, bar) in [(0, Bar::AtLeast(5.0)), (50, Bar::AtLeast(5.0))] {
+        let far = runtime.block_on(Far::from(place, Duration::from_millis(millis)))?;
+        let turns = Turns::take(
+            TURNS,
+            &mut [&mut || time(&mut shell_loop(place, &far.kubeconfig), &[0]), &mut || time(&mut far.status(program), SEEN)],
+        )?;
+        let (other, own) = (1e3 * turns.median(0), 1e3 * turns.median(1));
+        let what = format!("loop {other:.0} ms, `status` {own:.0} ms, {} pods, at {millis} ms round trip", place.ask.pods.len());
+        report.line(what, turns.ratio(0, 1), 1, " ×", bar);
+    }
+    Ok(())
+}
+
+fn shell_loop(place: &Place, kubeconfig: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", LOOP, "sh", &place.ask.namespace, &place.ask.set, &place.ask.container]).env("KUBECONFIG", kubeconfig);
+    command
+}
