@@ -52,6 +52,11 @@ enum Command {
     Demo(cli::demo::Args),
     /// Format, lint and test everything
     Test(cli::test::Args),
+    /// Measure speed, memory and size; prints the tables of docs/performance.md
+    Bench {
+        /// Only these parts: network, loop, dead, fleet, weight
+        parts: Vec<String>,
+    },
     /// Break a node, and mend it
     Node {
         /// n1, n2 …
@@ -119,6 +124,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         Command::Shell { command } => cli::shell::run(&bed, command)?,
         Command::Demo(demo) => return cli::demo::run(&bed, demo),
         Command::Test(test) => return cli::test::run(&bed, test),
+        Command::Bench { parts } => return cli::bench::run(&bed, parts),
         Command::Node { node, action } => {
             let node = bed.node_named(node)?;
             match action {

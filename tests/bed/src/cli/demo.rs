@@ -15,7 +15,7 @@ use serde_json::json;
 use super::cargo::build;
 use super::shell::equip;
 
-const NAMESPACE: &str = "demo";
+pub const NAMESPACE: &str = "demo";
 
 /// Where to show it.
 #[derive(clap::Args)]
@@ -43,8 +43,22 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
     if args.on_own_cluster() {
         return own_cluster(&plugin(&progress)?, args);
     }
+    let plugin = ready(bed, &progress)?;
+    println!("\n$ kubectl mariadb status -n {NAMESPACE} {NAME}");
+    let mut status = bed.run(&["kubectl", "mariadb", "status", "-n", NAMESPACE, NAME]);
+    equip(&mut status, bed, plugin.parent())?;
+    let ended = status.status().context("kubectl cannot be started")?;
+    go_on(bed);
+    Ok(code_of(ended))
+}
+
+/// Brings up the bed, the plugin and the cluster `NAMESPACE`/`NAME`; returns where the plugin is.
+///
+/// # Errors
+/// One sentence about what does not work.
+pub fn ready(bed: &Bed, progress: &Progress) -> Result<PathBuf> {
     bed.up(&Options { progress: progress.clone(), ..Options::default() })?;
-    let plugin = plugin(&progress)?;
+    let plugin = plugin(progress)?;
     create(bed)?;
     let waiting = "starting a Galera cluster of three members from a plain StatefulSet";
     progress.during(waiting, Some(Duration::from_secs(40)), |_| {
@@ -56,12 +70,7 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
         );
         Ok(())
     })?;
-    println!("\n$ kubectl mariadb status -n {NAMESPACE} {NAME}");
-    let mut status = bed.run(&["kubectl", "mariadb", "status", "-n", NAMESPACE, NAME]);
-    equip(&mut status, bed, plugin.parent())?;
-    let ended = status.status().context("kubectl cannot be started")?;
-    go_on(bed);
-    Ok(code_of(ended))
+    Ok(plugin)
 }
 
 fn plugin(progress: &Progress) -> Result<PathBuf> {

@@ -1,5 +1,6 @@
 //! The commands that are more than one call of the library.
 
+pub mod bench;
 mod cargo;
 pub mod demo;
 pub mod shell;
