@@ -52,15 +52,12 @@ pub fn stop(process: &mut Process, stop: &Stop) -> Exit {
     exit
 }
 
-/// Columns where there is no terminal to ask.
-const WIDTH: u16 = 80;
-
 /// Writes answers and failures in the form that was asked for. It owns the streams: nobody else can write to them.
 pub struct Printer {
     stdout: Box<dyn Write + Send>,
     stderr: Box<dyn Write + Send>,
     output: Output,
-    width: u16,
+    width: Option<u16>,
     colour_stdout: bool,
     colour_stderr: bool,
 }
@@ -72,7 +69,7 @@ impl Printer {
         let colour = |terminal| style::colour(output.color, &process.env, terminal);
         Self {
             output,
-            width: process.terminal.width.unwrap_or(WIDTH),
+            width: process.terminal.width,
             colour_stdout: colour(process.terminal.stdout_is),
             colour_stderr: colour(process.terminal.stderr_is),
             stdout: std::mem::replace(&mut process.stdout, Box::new(io::sink())),

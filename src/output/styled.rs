@@ -44,15 +44,19 @@ pub struct Column {
 /// Blanks between two columns.
 const GAP: u16 = 2;
 
+/// Sentences without a terminal are as wide as on the usual one.
+const WIDTH: usize = 80;
+
 /// Longer lines are hard to read, however wide the terminal is.
 const PROSE: usize = 100;
 
 impl Styled {
-    /// `width`: columns of the terminal; `wide`: tables have no limit.
+    /// `width`: columns of the terminal; without one, or with `wide`, tables have no limit: a reader that is a program
+    /// wants every column.
     #[must_use]
-    pub fn new(headers: bool, width: u16, wide: bool) -> Self {
-        let width = usize::from(width);
-        Self { spans: Vec::new(), headers, prose: width.min(PROSE), table: Some(width).filter(|_| !wide) }
+    pub fn new(headers: bool, width: Option<u16>, wide: bool) -> Self {
+        let width = width.map(usize::from);
+        Self { spans: Vec::new(), headers, prose: width.unwrap_or(WIDTH).min(PROSE), table: width.filter(|_| !wide) }
     }
 
     pub fn add(&mut self, label: Label, text: impl Into<String>) -> &mut Self {
@@ -163,7 +167,7 @@ mod tests {
         let columns =
             [Column { head: "POD", yields: 0 }, Column { head: "STATE", yields: 1 }, Column { head: "NODE", yields: 2 }];
         let row = |cells: [&str; 3]| cells.map(Span::plain).to_vec();
-        let mut out = Styled::new(headers, width, false);
+        let mut out = Styled::new(headers, Some(width), false);
         out.table(&columns, &[row(["db-0", "Synced", "a-node"]), row(["db-10", "", "b"])]);
         out.paint(false)
     }
@@ -182,14 +186,14 @@ mod tests {
 
     #[test]
     fn foreign_text_does_not_drive_the_terminal() {
-        let mut out = Styled::new(true, 80, false);
+        let mut out = Styled::new(true, Some(80), false);
         out.hanging(vec![Span::plain("- ")], Label::Plain, "a\u{1b}[31mred\nb\r\u{7}c");
         assert_eq!(out.paint(false), "- a [31mred\n  b  c\n");
     }
 
     #[test]
     fn long_text_hangs_under_its_start_and_words_stay_whole() {
-        let mut out = Styled::new(true, 30, false);
+        let mut out = Styled::new(true, Some(30), false);
         out.hanging(vec![Span::plain("error  ")], Label::Plain, "one two three four five a-very-long-word-that-does-not-fit six");
         assert_eq!(out.paint(false), "error  one two three four five\n       a-very-long-word-that-does-not-fit\n       six\n");
     }
