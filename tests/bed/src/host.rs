@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::command::{command, output, output_of_input};
@@ -174,9 +174,9 @@ fn require_kernel() -> Result<()> {
         let _ = output(command(&["modprobe", "-a"]).args(modules));
     }
     let alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh"];
-    let missing = output_of_input(&mut command(&alone), PROBE).context(
-        "The bed cannot run here because this kernel or container lets nobody make namespaces; use a virtual machine.",
-    )?;
+    let missing = output_of_input(&mut command(&alone), PROBE).map_err(|cause| {
+        anyhow!("The bed cannot run here because nobody may make namespaces in this kernel or container; use a virtual machine ({cause}).")
+    })?;
     if !missing.is_empty() {
         let missing = missing.replace('\n', ", ");
         bail!(

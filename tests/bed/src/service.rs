@@ -11,6 +11,9 @@ use crate::cache::digest;
 use crate::command::command;
 use crate::process::{Process, children, read_record, remove_file, spawn_detached, wait_until, write_record};
 
+/// In bytes.
+const LARGE_LOG: u64 = 32 << 20;
+
 /// Where a service runs.
 #[derive(Debug, Clone)]
 pub(crate) enum Inside {
@@ -70,12 +73,21 @@ impl Service {
             }
             record.process.kill()?;
         }
+        self.put_away_log()?;
         let process = match &program.inside {
             Inside::Network(path) => self.spawn_in_network(path, &program.words)?,
             Inside::Node(init) => self.spawn_in_node(init, &program.words)?,
         };
         let program = wanted;
         write_record(&self.record, &Record { process, program })
+    }
+
+    /// Begins a new log when the old one is large; the one before that is dropped.
+    fn put_away_log(&self) -> Result<()> {
+        if fs::metadata(&self.log).is_ok_and(|log| log.len() > LARGE_LOG) {
+            fs::rename(&self.log, self.log.with_extension("log.1"))?;
+        }
+        Ok(())
     }
 
     fn spawn_in_network(&self, network: &Path, words: &[String]) -> Result<Process> {
