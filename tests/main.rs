@@ -3,6 +3,7 @@
 mod support;
 
 mod connect;
+mod contract;
 mod exec;
 mod look;
 mod objects;

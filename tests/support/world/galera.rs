@@ -71,7 +71,7 @@ impl Galera {
                     side: 0,
                     gcomm,
                     history,
-                    seqno: 10,
+                    seqno: 9,
                     view: View::default(),
                     table: BTreeMap::new(),
                     grastate: Grastate { history, seqno: None, safe: false },
@@ -96,6 +96,11 @@ impl Galera {
 
     pub fn runs(&self, ordinal: u32) -> bool {
         self.members[&ordinal].running
+    }
+
+    /// Whether it takes statements.
+    pub fn serves(&self, ordinal: u32) -> bool {
+        self.members[&ordinal].running && self.members[&ordinal].view.primary
     }
 
     /// `kill -9` of all these at one moment; the others notice.
@@ -251,12 +256,16 @@ impl Galera {
         }
     }
 
+    /// A Primary view, which takes a number of its own in the history.
     fn install(&mut self, members: &BTreeSet<u32>, conf_id: u64) {
         let table: BTreeMap<u32, (Uuid, Uuid)> =
             members.iter().map(|ordinal| (*ordinal, (self.members[ordinal].gcomm, self.members[ordinal].history))).collect();
         for ordinal in members {
             let node = self.node(*ordinal);
             node.view = View { primary: true, conf_id, members: members.clone() };
+            node.seqno += u64::from(!node.history.is_nil());
+            // Written while it runs: the only member of the cluster may start it again, however it ends.
+            node.grastate.safe = members.len() == 1;
             node.table.clone_from(&table);
         }
     }

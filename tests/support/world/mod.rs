@@ -176,6 +176,26 @@ impl Cluster {
         }
     }
 
+    /// Scales the set: servers that are too many stop cleanly, the highest first; their volumes stay.
+    pub fn scale(&mut self, replicas: u32) {
+        self.replicas = replicas;
+        let (running, down): (Vec<u32>, Vec<u32>) = self.members.keys().partition(|ordinal| self.engine.runs(**ordinal));
+        for ordinal in running.into_iter().rev().filter(|ordinal| *ordinal >= replicas) {
+            match &mut self.engine {
+                Engine::Galera(galera) => galera.stop(ordinal),
+                Engine::Gtid(replication) => replication.server(ordinal).running = false,
+            }
+            self.member(ordinal).pod = Pod::Absent;
+        }
+        for ordinal in down.into_iter().filter(|ordinal| *ordinal < replicas) {
+            match &mut self.engine {
+                Engine::Galera(galera) => galera.start(ordinal),
+                Engine::Gtid(replication) => replication.server(ordinal).running = true,
+            }
+            self.member(ordinal).pod = Pod::Running { ready: true };
+        }
+    }
+
     /// The server dies again and again; Kubernetes waits before it starts the container again.
     pub fn crash_loop(&mut self, ordinal: u32) {
         match &mut self.engine {

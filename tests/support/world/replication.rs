@@ -42,6 +42,13 @@ impl Channel {
     }
 }
 
+impl Server {
+    /// Domain, server id and sequence of the last transaction in the binary log.
+    fn newest(&self) -> Option<(u32, u32, u64)> {
+        self.binlog.iter().max_by_key(|(_, sequence)| **sequence).map(|((domain, id), sequence)| (*domain, *id, *sequence))
+    }
+}
+
 pub const fn server_id(ordinal: u32) -> u32 {
     100 + ordinal
 }
@@ -82,6 +89,23 @@ impl Replication {
         self.server(ordinal).channel = Some(Channel::of(source));
     }
 
+    /// `STOP SLAVE SQL_THREAD`: events still arrive and are not applied.
+    pub fn stop_thread(&mut self, ordinal: u32) {
+        let channel = self.server(ordinal).channel.as_mut().expect("a replica");
+        channel.sql_running = false;
+        channel.lag_seconds = None;
+    }
+
+    /// `START SLAVE SQL_THREAD`: what has arrived is applied.
+    pub fn start_thread(&mut self, ordinal: u32) {
+        let source = self.servers[&ordinal].channel.as_ref().expect("a replica").source;
+        let (binlog, newest) = (self.servers[&source].binlog.clone(), self.servers[&source].newest());
+        let replica = self.server(ordinal);
+        replica.binlog.extend(binlog);
+        replica.applied.extend(newest.map(|(domain, id, sequence)| (domain, (id, sequence))));
+        replica.channel = Some(Channel::of(source));
+    }
+
     /// Transactions on one server, replicated to all who follow it with both threads running.
     pub fn write(&mut self, ordinal: u32, transactions: u64) {
         let last =
@@ -114,8 +138,7 @@ impl Replication {
         let server = &self.servers[&ordinal];
         let gtid = |(domain, id, sequence): (u32, u32, u64)| format!("{domain}-{id}-{sequence}");
         let state: Vec<String> = server.binlog.iter().map(|((domain, id), sequence)| gtid((*domain, *id, *sequence))).collect();
-        let position = server.binlog.iter().max_by_key(|(_, sequence)| **sequence);
-        let position = position.map_or_else(String::new, |((domain, id), sequence)| gtid((*domain, *id, *sequence)));
+        let position = server.newest().map_or_else(String::new, gtid);
         let applied: Vec<String> =
             server.applied.iter().map(|(domain, (id, sequence))| gtid((*domain, *id, *sequence))).collect();
         let read_only = if server.read_only { "ON" } else { "OFF" };

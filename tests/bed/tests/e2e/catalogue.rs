@@ -3,6 +3,7 @@
 use anyhow::Result;
 use bed::testing::shape::{Kind, Readiness, Shape, Start, Version};
 
+use crate::contract;
 use crate::groups::{Group, Scenario};
 use crate::promises;
 use crate::stage::Stage;
@@ -40,6 +41,7 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
         group(
             galera(one),
             &[
+                ("contract::galera", KEEPS, contract::galera),
                 ("status::healthy_galera", KEEPS, status::healthy),
                 ("status::member_killed", KEEPS, galera::member_killed),
                 ("status::no_right_to_exec", KEEPS, access::no_right_to_exec),
@@ -61,6 +63,7 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
                 ("status::crash_loop", SPOILS, outage::crash_loop),
             ],
         ),
+        group(galera(other), &[("contract::galera", SPOILS, contract::galera)]),
         group(Shape { start: Start::Plain, ..galera(one) }, &[("status::zero_uuid", SPOILS, outage::zero_uuid)]),
     ]
 }
@@ -75,6 +78,7 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
                 ("status::replica_stopped_by_an_error", KEEPS, replication::replica_stopped_by_an_error),
                 ("status::errant_replica", KEEPS, replication::errant_replica),
                 ("status::read_only_primary", KEEPS, replication::read_only_primary),
+                ("contract::replication", SPOILS, contract::replication),
             ],
         ),
         group(

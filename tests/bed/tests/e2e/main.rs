@@ -4,6 +4,7 @@
 //! repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
 
 mod catalogue;
+mod contract;
 mod groups;
 mod promises;
 mod stage;

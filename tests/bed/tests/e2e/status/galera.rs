@@ -76,14 +76,7 @@ pub fn split_brain(stage: &Stage) -> Result<()> {
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
     let cut = stage.faults.partition(&[a], &[b, c])?;
     stage.wait_wsrep("the minority stops", &[0], |wsrep| wsrep.status == "non-Primary")?;
-    // 11.8 has a variable for each option, and `wsrep_provider_options` is read-only there.
-    stage.cluster.sql(
-        0,
-        match stage.cluster.shape.version {
-            Version::V10_11 => "SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'",
-            Version::V11_8 => "SET GLOBAL wsrep_provider_pc_bootstrap=ON",
-        },
-    )?;
+    pc_bootstrap(stage, 0)?;
     stage.wait_wsrep("the minority is Primary too", &[0], |wsrep| wsrep.status == "Primary" && wsrep.size == 1 && wsrep.ready)?;
     stage.wait_wsrep("the majority stays Primary", &[1, 2], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
     let uuids = [stage.wsrep(0)?.state_uuid, stage.wsrep(1)?.state_uuid];
@@ -95,6 +88,16 @@ pub fn split_brain(stage: &Stage) -> Result<()> {
     thread::sleep(Duration::from_secs(8));
     stage.status(&expected).context("after the network was healed")?;
     Ok(())
+}
+
+/// Makes the component of one member primary.
+pub fn pc_bootstrap(stage: &Stage, ordinal: u32) -> Result<()> {
+    // 11.8 has a variable for each option, and `wsrep_provider_options` is read-only there.
+    let sql = match stage.cluster.shape.version {
+        Version::V10_11 => "SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'",
+        Version::V11_8 => "SET GLOBAL wsrep_provider_pc_bootstrap=ON",
+    };
+    stage.cluster.sql(ordinal, sql).map(drop)
 }
 
 /// A member that alone has a row is voted out; its server lives on, and the probes of this set stay green.
