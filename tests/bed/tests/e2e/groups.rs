@@ -44,16 +44,30 @@ pub struct Scenario {
 
 type Outcome = Result<(), Failed>;
 
-/// Prints the names of all trials, or of those that the filters select.
-pub fn list(catalogue: Vec<Group>, arguments: Arguments) -> ExitCode {
-    let scenarios = catalogue.into_iter().flat_map(|group| group.scenarios);
-    let trials = scenarios.map(|scenario| Trial::test(scenario.name, || Ok(()))).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+/// What is left of the catalogue under the filters; groups without a scenario are gone.
+pub fn select(mut catalogue: Vec<Group>, filters: &[String], arguments: &Arguments) -> Vec<Group> {
+    for group in &mut catalogue {
+        group.scenarios.retain(|scenario| {
+            let meets = |filter: &String| {
+                if arguments.exact { scenario.name == *filter } else { scenario.name.contains(filter.as_str()) }
+            };
+            (filters.is_empty() || filters.iter().any(meets)) && !arguments.skip.iter().any(meets)
+        });
+    }
+    catalogue.retain(|group| !group.scenarios.is_empty());
+    catalogue
 }
 
-/// Runs the selected trials with at most `clusters` clusters at once.
+/// Prints the names of all trials.
+pub fn list(catalogue: Vec<Group>, arguments: &Arguments) -> ExitCode {
+    let scenarios = catalogue.into_iter().flat_map(|group| group.scenarios);
+    let trials = scenarios.map(|scenario| Trial::test(scenario.name, || Ok(()))).collect();
+    libtest_mimic::run(arguments, trials).exit_code()
+}
+
+/// Runs all trials with at most `clusters` clusters at once.
 pub fn run(bed: &Bed, plugin: &Plugin, catalogue: Vec<Group>, clusters: usize, mut arguments: Arguments) -> ExitCode {
-    let (trials, mut queue) = select(catalogue, &arguments);
+    let (trials, mut queue) = begin(catalogue);
     // Those that need the bed to themselves come last: nobody waits for them.
     queue.make_contiguous().sort_by_key(|work| work.alone);
     let queue = Arc::new(Mutex::new(queue));
@@ -78,30 +92,20 @@ pub fn run(bed: &Bed, plugin: &Plugin, catalogue: Vec<Group>, clusters: usize, m
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// What is left of the catalogue under the filters, as trials that wait and as work that makes their outcomes.
-fn select(catalogue: Vec<Group>, arguments: &Arguments) -> (Vec<Trial>, VecDeque<Work>) {
+/// Trials that wait, and the work that makes their outcomes.
+fn begin(catalogue: Vec<Group>) -> (Vec<Trial>, VecDeque<Work>) {
     let (mut trials, mut queue) = (Vec::new(), VecDeque::new());
     for group in catalogue {
         let mut scenarios = Vec::new();
         for scenario in group.scenarios {
             let (tell, outcome): (Sender<Outcome>, Receiver<Outcome>) = channel();
             let wait = move || outcome.recv().unwrap_or_else(|_| Err("the runner of this group died".into()));
-            if selects(arguments, &scenario.name) {
-                scenarios.push((scenario.clone(), tell));
-            }
-            trials.push(Trial::test(scenario.name, wait));
+            trials.push(Trial::test(scenario.name.clone(), wait));
+            scenarios.push((scenario, tell));
         }
-        if !scenarios.is_empty() {
-            queue.push_back(Work { shape: group.shape, alone: group.alone, scenarios });
-        }
+        queue.push_back(Work { shape: group.shape, alone: group.alone, scenarios });
     }
     (trials, queue)
-}
-
-/// The rule of the test harness.
-fn selects(arguments: &Arguments, name: &str) -> bool {
-    let meets = |filter: &String| if arguments.exact { name == filter } else { name.contains(filter.as_str()) };
-    arguments.filter.as_ref().is_none_or(meets) && !arguments.skip.iter().any(meets)
 }
 
 struct Work {

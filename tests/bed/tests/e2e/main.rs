@@ -1,7 +1,7 @@
 //! The plugin against real servers: `cargo bed test` runs this inside the bed.
 //!
-//! Arguments are those of any Rust test (`--list`, filters, `--exact`, `--skip`), and two more: `--all` adds the rows that
-//! repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
+//! Arguments are those of any Rust test (`--list`, `--exact`, `--skip`), with any number of filters, and two more: `--all` adds the
+//! rows that repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
 
 mod catalogue;
 mod contract;
@@ -26,6 +26,8 @@ const CLUSTERS: usize = 2;
 struct Options {
     all: bool,
     clusters: usize,
+    /// Parts of names; none: every trial.
+    filters: Vec<String>,
     /// What libtest-mimic understands.
     harness: Arguments,
 }
@@ -42,9 +44,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<ExitCode> {
     let options = options(std::env::args())?;
-    let catalogue = catalogue::catalogue(options.all);
+    let catalogue = groups::select(catalogue::catalogue(options.all), &options.filters, &options.harness);
     if options.harness.list {
-        return Ok(groups::list(catalogue, options.harness));
+        return Ok(groups::list(catalogue, &options.harness));
     }
     let bed = Bed::open(&std::env::var("BED").unwrap_or_else(|_| "bed".to_owned()))?;
     bed.enter_network().context("the tests need a running bed: `cargo bed up`")?;
@@ -58,9 +60,9 @@ fn run() -> Result<ExitCode> {
     Ok(groups::run(&bed, &plugin, catalogue, options.clusters, options.harness))
 }
 
-fn options(args: impl Iterator<Item = String>) -> Result<Options> {
-    let (mut all, mut clusters, mut rest) = (false, CLUSTERS, Vec::new());
-    let mut args = args.peekable();
+fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
+    let mut rest: Vec<_> = args.next().into_iter().collect();
+    let (mut all, mut clusters, mut filters) = (false, CLUSTERS, Vec::new());
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--all" => all = true,
@@ -68,8 +70,13 @@ fn options(args: impl Iterator<Item = String>) -> Result<Options> {
                 let count = args.next().context("--clusters needs a number")?;
                 clusters = count.parse().with_context(|| format!("--clusters needs a number, not {count:?}"))?;
             }
-            _ => rest.push(arg),
+            "--skip" | "--color" | "--format" | "--logfile" | "--test-threads" => {
+                rest.push(arg);
+                rest.extend(args.next());
+            }
+            option if option.starts_with('-') => rest.push(arg),
+            _ => filters.push(arg),
         }
     }
-    Ok(Options { all, clusters: clusters.max(1), harness: Arguments::from_iter(rest) })
+    Ok(Options { all, clusters: clusters.max(1), filters, harness: Arguments::from_iter(rest) })
 }

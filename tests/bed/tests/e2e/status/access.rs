@@ -88,7 +88,8 @@ fn run_often(stage: &Stage) -> Result<String> {
     let mut printed = String::new();
     while began.elapsed() < Duration::from_secs(4) {
         for form in ["table", "wide", "json"] {
-            let ended = stage.plugin.run(&["status", "sts/db", "-n", &stage.cluster.namespace, "-o", form])?;
+            let ended =
+                stage.plugin.run(&["status", "sts/db", "-n", &stage.cluster.namespace, "-o", form, "--pod-timeout=15s"])?;
             ensure!(ended.code == Some(0), "status ended with {:?}: {}", ended.code, ended.stderr);
             printed.push_str(&ended.stdout);
             printed.push_str(&ended.stderr);

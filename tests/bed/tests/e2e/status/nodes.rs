@@ -7,23 +7,16 @@ use bed::testing::run::wait_until;
 
 use crate::stage::{Expected, Stage};
 
-/// What `--pod-timeout` costs by default, and what it may cost more; the rest is for a machine that is busy.
-const DEAD_POD: Duration = Duration::from_millis(3_000 + 200 + 300);
+/// What `--pod-timeout` costs by default, and what a dead pod may cost beyond that.
+const DEAD_POD: Duration = Duration::from_millis(3_000 + 200);
 
 /// Asked while Kubernetes still believes the node alive: only the exec hangs.
 pub fn dead_node(stage: &Stage) -> Result<()> {
+    let healthy = stage.status_in_time(&Expected::default())?.table.took;
     let node = stage.cluster.pod(2)?.node()?.to_owned();
     let off = stage.faults.power_off(&node)?;
     stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    let seen = stage.status_in_time(&Expected {
-        exit: 3,
-        codes: &["MDB901", "MDB221"],
-        without: &["MDB201", "MDB203"],
-        says: &["db-0", "db-1", "db-2", "Synced"],
-    })?;
-    for ended in [&seen.table, &seen.structured] {
-        ensure!(ended.took < DEAD_POD, "a dead node cost {:?}", ended.took);
-    }
+    one_member_is_silent(stage, healthy)?;
     wait_until("Kubernetes knows", Duration::from_secs(60), || {
         let ready =
             stage.cluster.kubectl(&["get", "node", &node, "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].status}"])?;
@@ -36,17 +29,29 @@ pub fn dead_node(stage: &Stage) -> Result<()> {
 
 /// The node of one member loses its network: the API server cannot ask that side.
 pub fn network_partition(stage: &Stage) -> Result<()> {
+    let healthy = stage.status_in_time(&Expected::default())?.table.took;
     let node = stage.cluster.pod(1)?.node()?.to_owned();
     let cut = stage.faults.unplug(&node)?;
     stage.wait_wsrep("the majority goes on", &[0, 2], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    let seen = stage.status_in_time(&Expected {
-        exit: 3,
-        codes: &["MDB901", "MDB221"],
-        without: &["MDB201", "MDB203"],
-        says: &["db-0", "db-1", "db-2"],
-    })?;
-    ensure!(seen.table.took < DEAD_POD, "an unreachable node cost {:?}", seen.table.took);
+    one_member_is_silent(stage, healthy)?;
     cut.heal()
+}
+
+/// The silent member costs its deadline and no more, and the others are shown. Twice, for the sake of a busy machine;
+/// a third look would come after Kubernetes has noticed.
+fn one_member_is_silent(stage: &Stage, healthy: Duration) -> Result<()> {
+    let look = || {
+        let seen = stage.status_in_time(&Expected {
+            exit: 3,
+            codes: &["MDB901", "MDB221"],
+            without: &["MDB201", "MDB203"],
+            says: &["db-0", "db-1", "db-2", "Synced"],
+        })?;
+        let took = seen.table.took;
+        ensure!(took < DEAD_POD + healthy, "{took:?}, and {healthy:?} with all pods alive");
+        Ok(())
+    };
+    look().or_else(|_: anyhow::Error| look())
 }
 
 pub fn api_server_down(stage: &Stage) -> Result<()> {
