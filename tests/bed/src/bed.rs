@@ -185,8 +185,11 @@ impl Bed {
             .inspect_err(|_| {
                 progress.say("Try it again; if that does not help, `cargo bed down --purge` throws the state of the bed away.");
             })?;
-        // What a test that was killed has left.
-        Faults::of(self).undo_all().map(drop)
+        // What a test that was killed has left; one that runs undoes its own.
+        match Ledger::at(self.layout.root()).claim()? {
+            Some(_alone) => Faults::of(self).undo_all().map(drop),
+            None => Ok(()),
+        }
     }
 
     fn prepare_state(&self, kubernetes: &Path, shape: Shape) -> Result<()> {

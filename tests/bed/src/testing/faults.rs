@@ -73,7 +73,7 @@ impl Faults {
         Self { bed: bed.clone(), ledger: Ledger::at(bed.layout().root()) }
     }
 
-    /// Undoes what earlier runs left, the newest first. All are tried.
+    /// Undoes what earlier runs left, the newest first; all are tried. Only for who has claimed the ledger.
     ///
     /// # Errors
     /// The first fault that cannot be undone; it stays in the ledger.
@@ -86,10 +86,11 @@ impl Faults {
                 Err(why) => drop(failed.get_or_insert(why)),
             }
         }
-        match failed {
-            Some(why) => Err(why),
-            None => Ok(open.len()),
+        if let Some(why) = failed {
+            return Err(why);
         }
+        self.ledger.forget()?;
+        Ok(open.len())
     }
 
     /// SIGKILL to every mariadbd of a pod: from outside, since PID 1 of a container is deaf to its own.

@@ -73,6 +73,16 @@ impl Ledger {
         Self { path: state.join("faults.jsonl") }
     }
 
+    /// The right to do faults, which one test run at a time has, for as long as it keeps the answer; `None`: another run has it.
+    ///
+    /// # Errors
+    /// The lock's file cannot be made.
+    pub fn claim(&self) -> Result<Option<File>> {
+        let path = self.path.with_file_name("testing.lock");
+        let lock = File::create(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        Ok(lock.try_lock().is_ok().then_some(lock))
+    }
+
     /// Writes `fault` down, on the disk, and answers its id.
     ///
     /// # Errors
@@ -164,6 +174,17 @@ mod tests {
         assert_eq!(Ledger::at(dir.path()).open_entries().unwrap(), [(third, Fault::ApiServerDown), (first, node("n1"))]);
         ledger.forget().unwrap();
         assert!(ledger.open_entries().unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_run_at_a_time_does_faults() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::at(dir.path());
+        let run = ledger.claim().unwrap();
+        assert!(run.is_some());
+        assert!(ledger.claim().unwrap().is_none());
+        drop(run);
+        assert!(ledger.claim().unwrap().is_some());
     }
 
     #[test]

@@ -10,13 +10,13 @@ mod promises;
 mod stage;
 mod status;
 
-use std::fs::File;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use bed::Bed;
 use bed::testing::cluster::delete_leftovers;
 use bed::testing::faults::Faults;
+use bed::testing::ledger::Ledger;
 use bed::testing::plugin::Plugin;
 use libtest_mimic::Arguments;
 
@@ -50,10 +50,9 @@ fn run() -> Result<ExitCode> {
     }
     let bed = Bed::open(&std::env::var("BED").unwrap_or_else(|_| "bed".to_owned()))?;
     bed.enter_network().context("the tests need a running bed: `cargo bed up`")?;
-    let alone = File::create(bed.layout().root().join("testing.lock"))?;
-    if alone.try_lock().is_err() {
+    let Some(_alone) = Ledger::at(bed.layout().root()).claim()? else {
         bail!("another test run uses this bed; wait for it, or bring up a second bed with --name");
-    }
+    };
     Faults::of(&bed).undo_all().context("a fault of an earlier run cannot be undone")?;
     delete_leftovers(&bed)?;
     let plugin = Plugin::of(&bed)?;
