@@ -1,6 +1,7 @@
 //! What must be true in the end: no promised row is lost, all members hold the same, one cluster takes writes.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use mysql::prelude::Queryable;
@@ -8,6 +9,9 @@ use mysql::prelude::Queryable;
 use super::cluster::Cluster;
 use super::shape::{DATABASE, Kind};
 use super::writers::Acknowledged;
+
+/// How long a replica may take to apply what the primary has logged.
+const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// A table and its checksum; none if the table cannot be read.
 type Checksum = (String, Option<u64>);
@@ -64,9 +68,12 @@ fn wait_caught_up(cluster: &Cluster) -> Result<()> {
     }
     let logged = logged.context("no server is writable")?;
     for (server, name) in &mut servers {
+        // A replica that was cut off reconnects first, and then has to catch up beside everything else on this machine.
+        let deadline = Instant::now() + CATCH_UP;
         // Zero where it is applied; the primary itself has nobody to wait for.
-        let applied: Option<i64> = server.exec_first("SELECT IF(@@read_only, MASTER_GTID_WAIT(?, 8), 0)", (&logged,))?;
-        ensure!(applied == Some(0), "{name} has not applied {logged}");
+        while server.exec_first::<i64, _, _>("SELECT IF(@@read_only, MASTER_GTID_WAIT(?, 5), 0)", (&logged,))? != Some(0) {
+            ensure!(Instant::now() < deadline, "{name} has not applied {logged} within {} s", CATCH_UP.as_secs());
+        }
     }
     Ok(())
 }
