@@ -1,6 +1,7 @@
 //! Running whole processes, and comparing them with their neighbours in time: the machine may be noisy, a ratio of neighbours
 //! is less so.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,18 +17,27 @@ pub fn time(command: &mut Command, codes: &[i32]) -> Result<Duration> {
     Ok(taken)
 }
 
-/// The same, and the peak of its resident memory in bytes, as the kernel counts it for `/proc/PID/status` (`VmHWM`).
-///
-/// Not `ru_maxrss`: that one starts with the memory of the process that forked.
-pub fn time_and_memory(command: &mut Command, codes: &[i32]) -> Result<(Duration, u64)> {
+/// What one run of a whole process cost.
+pub struct Cost {
+    pub taken: Duration,
+    /// On a CPU, of its first thread: the plugin has no other that works.
+    pub busy: Duration,
+    /// Peak of its resident memory in bytes, as the kernel counts it for `/proc/PID/status` (`VmHWM`). Not `ru_maxrss`: that
+    /// one starts with the memory of the process that forked.
+    pub memory: u64,
+}
+
+/// As [`time`], with a look at the process every millisecond.
+pub fn cost(command: &mut Command, codes: &[i32]) -> Result<Cost> {
     quiet(command);
     let start = Instant::now();
     let mut child = command.spawn().with_context(|| format!("{command:?} does not start"))?;
-    let file = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
+    let files = PathBuf::from(format!("/proc/{}", child.id()));
+    let (mut memory, mut busy) = (0, 0);
     let status = loop {
-        if let Some(kib) = peak_memory(&std::fs::read_to_string(&file)?) {
-            peak = kib * 1024;
+        if let Some(kib) = peak_memory(&std::fs::read_to_string(files.join("status"))?) {
+            memory = kib * 1024;
+            busy = nanoseconds_on_cpu(&std::fs::read_to_string(files.join("schedstat"))?).unwrap_or(busy);
         }
         if let Some(status) = child.try_wait()? {
             break status;
@@ -36,12 +46,16 @@ pub fn time_and_memory(command: &mut Command, codes: &[i32]) -> Result<(Duration
     };
     let taken = start.elapsed();
     check(command, status, codes)?;
-    Ok((taken, peak))
+    Ok(Cost { taken, busy: Duration::from_nanos(busy), memory })
 }
 
 /// A process that has ended has none.
 fn peak_memory(status: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+fn nanoseconds_on_cpu(schedstat: &str) -> Option<u64> {
+    schedstat.split(' ').next()?.parse().ok()
 }
 
 fn quiet(command: &mut Command) {

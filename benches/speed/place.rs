@@ -76,6 +76,11 @@ impl Place {
         };
         Ok(Self { ask, upstream })
     }
+
+    /// The same cluster, its pods asked to run something else by the bare client.
+    pub fn with_script(&self, script: &str) -> Self {
+        Self { ask: Ask { script: script.to_owned(), ..self.ask.clone() }, upstream: self.upstream.clone() }
+    }
 }
 
 /// The same cluster, seen from far away.

@@ -20,16 +20,29 @@ for pod in $(kubectl -n "$1" get pods -l "app=$2" -o name); do
   kubectl -n "$1" exec "$pod" -c "$3" -- mariadb -uroot -p"$password" -e "show status like 'wsrep%'"
 done"#;
 
+/// Prints the last line of a look and nothing else.
+const NOTHING: &str = "printf '@@kubectl-mariadb@@ end\\n'\n--go\n";
+
 pub fn measure(report: &mut Report, runtime: &Runtime, program: &Program, place: &Place) -> Result<()> {
-    for (millis, bar) in [(0, Bar::AtLeast(5.0)), (50, Bar::AtLeast(5.0))] {
-        let far = runtime.block_on(Far::from(place, Duration::from_millis(millis)))?;
+    let pods = place.ask.pods.len();
+    let empty = place.with_script(NOTHING);
+    for millis in [0, 50] {
+        let round_trip = Duration::from_millis(millis);
+        let far = runtime.block_on(Far::from(place, round_trip))?;
+        let far_empty = runtime.block_on(Far::from(&empty, round_trip))?;
         let turns = Turns::take(
             TURNS,
-            &mut [&mut || time(&mut shell_loop(place, &far.kubeconfig), &[0]), &mut || time(&mut far.status(program), SEEN)],
+            &mut [
+                &mut || time(&mut shell_loop(place, &far.kubeconfig), &[0]),
+                &mut || time(&mut far.status(program), SEEN),
+                &mut || time(&mut far_empty.bare()?, &[0]),
+            ],
         )?;
-        let (other, own) = (1e3 * turns.median(0), 1e3 * turns.median(1));
-        let what = format!("loop {other:.0} ms, `status` {own:.0} ms, {} pods, at {millis} ms round trip", place.ask.pods.len());
-        report.line(what, turns.ratio(0, 1), 1, " ×", bar);
+        let [other, own, nothing] = [0, 1, 2].map(|contestant| 1e3 * turns.median(contestant));
+        let what = format!("loop {other:.0} ms, `status` {own:.0} ms, {pods} pods, at {millis} ms round trip");
+        report.line(what, turns.ratio(0, 1), 1, " ×", Bar::AtLeast(5.0));
+        let what = format!("the same objects and {pods} execs that do nothing, bare client, at {millis} ms");
+        report.line(what, nothing, 0, " ms", Bar::None);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tokio::runtime::Runtime;
 
-use crate::measure::{Turns, median, time, time_and_memory};
+use crate::measure::{Turns, cost, median, time};
 use crate::place::{Place, Program, SEEN};
 use crate::report::{Bar, Report};
 use crate::support::Server;
@@ -40,7 +40,7 @@ pub fn measure(report: &mut Report, runtime: &Runtime, program: &Program, place:
 }
 
 fn memory(command: impl Fn() -> Command) -> Result<f64> {
-    let runs: Result<Vec<f64>> = (0..5).map(|_| Ok(time_and_memory(&mut command(), SEEN)?.1 as f64 / MIB)).collect();
+    let runs: Result<Vec<f64>> = (0..5).map(|_| Ok(cost(&mut command(), SEEN)?.memory as f64 / MIB)).collect();
     Ok(median(runs?))
 }
 
