@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use place::{Far, Place, Program, SEEN};
+use place::{Place, Program, SEEN};
 use report::{Bar, Report};
 use support::Server;
 use support::tls::Certificates;
@@ -107,15 +107,12 @@ fn bed(runtime: &Runtime) -> Result<Option<Place>> {
     runtime.block_on(Place::find(&kubeconfig, namespace, name)).map(Some)
 }
 
-/// What is asked, as the server sees it from 50 ms away.
+/// What is asked, as a slow server sees it.
 fn rounds(report: &mut Report, runtime: &Runtime, program: &Program) -> Result<()> {
-    let server = runtime.block_on(World::with([Cluster::galera("shop", "db", 3)]).serve());
-    let place = runtime.block_on(Place::find(&server.kubeconfig(), "shop", "db"))?;
-    let before = server.log().rounds().len();
-    let far = runtime.block_on(Far::from(&place, Duration::from_millis(50)))?;
-    measure::time(&mut far.status(program), SEEN)?;
-    let rounds = server.log().rounds();
-    let sizes: Vec<String> = rounds[before..].iter().map(|round| round.len().to_string()).collect();
+    let world = World::with([Cluster::galera("shop", "db", 3)]);
+    let server = runtime.block_on(world.serve_as(Server::builder().delay(Duration::from_millis(300))));
+    measure::time(&mut program.status(&server.kubeconfig(), &["db"]), SEEN)?;
+    let sizes: Vec<String> = server.log().rounds().iter().map(|round| round.len().to_string()).collect();
     let what = format!("rounds of requests, 3 pods ({} requests)", sizes.join(" + "));
     report.line(what, sizes.len() as f64, 0, "", Bar::AtMost(2.0));
     Ok(())
