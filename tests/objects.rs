@@ -273,7 +273,7 @@ async fn a_set_by_name_is_found_missing_or_something_else() {
     let other = get_stateful_set(&api, "shop", "cache").await.unwrap_err();
     assert_eq!(
         (other.kind, other.message.as_str()),
-        (Kind::Usage, "the StatefulSet cache in namespace shop does not run MariaDB")
+        (Kind::NotFound, "the StatefulSet cache in namespace shop does not run MariaDB")
     );
     let odd = get_stateful_set(&api, "shop", "../secrets/x").await.unwrap_err();
     assert_eq!(odd.kind, Kind::Usage);

@@ -85,7 +85,7 @@ impl Pods<'_> {
 /// The StatefulSet of this name.
 ///
 /// # Errors
-/// [`Kind::NotFound`]; [`Kind::Usage`] if it does not run MariaDB; no answer.
+/// [`Kind::NotFound`]; also if the set of this name does not run MariaDB; no answer.
 pub async fn get_stateful_set(api: &Api, namespace: &str, name: &str) -> Result<StatefulSet, Failure> {
     let ask = Ask { name: Some(name), ..stateful_sets("get", Scope::Namespace(namespace)) };
     let found: raw::StatefulSet = api.get(&ask).await.map_err(|trouble| match trouble.kind {
@@ -94,7 +94,7 @@ pub async fn get_stateful_set(api: &Api, namespace: &str, name: &str) -> Result<
         _ => trouble.into(),
     })?;
     found.into_model().ok_or_else(|| {
-        Failure::new(Kind::Usage, format!("the StatefulSet {name} in namespace {namespace} does not run MariaDB"))
+        Failure::new(Kind::NotFound, format!("the StatefulSet {name} in namespace {namespace} does not run MariaDB"))
             .hint("no container of its pod template has a MariaDB image, starts mariadbd, or serves port 3306 from a data volume")
     })
 }
