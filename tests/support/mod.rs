@@ -1,6 +1,7 @@
 //! A fake API server: real HTTP and websockets on the loopback interface, answers made by the test.
 
 pub mod log;
+pub mod program;
 pub mod proxy;
 pub mod server;
 pub mod streams;
