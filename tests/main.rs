@@ -8,5 +8,6 @@ mod exec;
 mod look;
 mod objects;
 mod requests;
+mod rights;
 mod session;
 mod status;

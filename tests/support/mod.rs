@@ -3,6 +3,7 @@
 pub mod log;
 pub mod program;
 pub mod proxy;
+pub mod right;
 pub mod server;
 pub mod streams;
 pub mod tls;
