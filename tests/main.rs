@@ -9,5 +9,6 @@ mod look;
 mod objects;
 mod requests;
 mod rights;
+mod screens;
 mod session;
 mod status;
