@@ -21,6 +21,8 @@ const PICTURES: &[Picture] = &[
     Picture { file: "status", columns: 80, args: &["status", "db"], world: hung_member },
     Picture { file: "status-60", columns: 60, args: &["status", "db"], world: hung_member },
     Picture { file: "fleet", columns: 80, args: &["status", "-A"], world: fleet },
+    Picture { file: "split-brain", columns: 80, args: &["status", "db"], world: split_brain },
+    Picture { file: "no-exec-right", columns: 80, args: &["status", "db"], world: no_exec_right },
 ];
 
 fn hung_member() -> Shared {
@@ -41,6 +43,20 @@ fn fleet() -> Shared {
     let mut users = Cluster::replication("shop", "users", 3);
     users.member(1).used_percent = 93;
     World::with([Cluster::galera("crm", "db", 3), orders, users])
+}
+
+/// Both sides of a network cut were bootstrapped.
+fn split_brain() -> Shared {
+    let mut db = Cluster::galera("shop", "db", 3);
+    db.as_galera().cut(&[&[0, 1], &[2]]);
+    db.as_galera().pc_bootstrap(2);
+    World::with([db])
+}
+
+fn no_exec_right() -> Shared {
+    let world = World::with([Cluster::galera("shop", "db", 3)]);
+    world.lock().denied.extend(["get pods/exec", "list events"]);
+    world
 }
 
 /// As a terminal of this width would get it, colours included.
