@@ -20,7 +20,7 @@ use crate::status::Status;
 use crate::template::template;
 use crate::testing::faults::Faults;
 use crate::testing::ledger::Ledger;
-use crate::{cgroup, components, host, images, logs, network, pki};
+use crate::{cgroup, components, host, images, logs, network, operator, pki};
 
 /// Storage classes and DNS.
 const BASE: &str = include_str!("base.yaml");
@@ -34,12 +34,14 @@ pub struct Options {
     pub nodes: u32,
     /// Nothing but etcd and the API server.
     pub api_only: bool,
+    /// mariadb-operator, too.
+    pub operator: bool,
     pub progress: Progress,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 3, api_only: false, progress: Progress::new() }
+        Self { nodes: 3, api_only: false, operator: false, progress: Progress::new() }
     }
 }
 
@@ -186,10 +188,10 @@ impl Bed {
                 progress.say("Try it again; if that does not help, `cargo bed down --purge` throws the state of the bed away.");
             })?;
         // What a test that was killed has left; one that runs undoes its own.
-        match Ledger::at(self.layout.root()).claim()? {
-            Some(_alone) => Faults::of(self).undo_all().map(drop),
-            None => Ok(()),
+        if let Some(_alone) = Ledger::at(self.layout.root()).claim()? {
+            Faults::of(self).undo_all()?;
         }
+        if options.operator { operator::install(self, progress) } else { Ok(()) }
     }
 
     fn prepare_state(&self, kubernetes: &Path, shape: Shape) -> Result<()> {
@@ -373,6 +375,7 @@ impl Bed {
                 fs::remove_dir_all(place)?;
             }
         }
+        remove_file(&self.layout.root().join("operator"))?;
         remove_file(&self.layout.root().join("base"))
     }
 

@@ -13,6 +13,7 @@ pub mod layout;
 mod logs;
 mod network;
 mod node;
+pub mod operator;
 mod pki;
 pub mod process;
 pub mod progress;

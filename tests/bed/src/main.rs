@@ -31,6 +31,9 @@ enum Command {
         /// Only etcd and the API server
         #[arg(long)]
         api_only: bool,
+        /// mariadb-operator, too
+        #[arg(long, conflicts_with = "api_only")]
+        operator: bool,
     },
     /// Take the bed down; nothing stays but its state, for the next start
     Down {
@@ -110,7 +113,9 @@ fn run(args: &Args) -> Result<ExitCode> {
         bed::host::require_root()?;
     }
     match &args.command {
-        Command::Up { nodes, api_only } => bed.up(&Options { nodes: *nodes, api_only: *api_only, ..Options::default() })?,
+        Command::Up { nodes, api_only, operator } => {
+            bed.up(&Options { nodes: *nodes, api_only: *api_only, operator: *operator, ..Options::default() })?;
+        }
         Command::Down { purge } => bed.down(*purge)?,
         Command::Status => {
             let status = bed.status();

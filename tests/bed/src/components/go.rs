@@ -12,8 +12,8 @@ use super::tool;
 use crate::cache::{Cache, digest};
 use crate::progress::{Progress, Step};
 
-/// The newest `go` line in the go.mod files of everything that is built (Go 1.x).
-const OLDEST_MINOR: u32 = 24;
+/// Old enough for the `go` line in the go.mod files of everything that is built (Go 1.x).
+const OLDEST_MINOR: u32 = 26;
 
 /// The compiler that is fetched where the machine's is older; the bed is built with it.
 const FETCHED: &str = "go1.26.8";
@@ -28,17 +28,38 @@ pub struct Go {
     pub version: String,
 }
 
-/// The files of a Go program: the folder in which the package `main` is.
+/// A Go program: where its package `main` is, and a module of ours that names all it needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Source {
-    pub main: &'static str,
+    pub main: Main,
     pub module: &'static str,
     pub sums: &'static str,
 }
 
+#[derive(Debug, Clone, Copy)]
+pub enum Main {
+    /// The text of `main.go`.
+    Own(&'static str),
+    /// The path of a package in one of the modules.
+    Package(&'static str),
+}
+
 impl Source {
-    fn files(&self) -> [(&'static str, &'static str); 3] {
-        [("main.go", self.main), ("go.mod", self.module), ("go.sum", self.sums)]
+    /// Writes the module to `folder`.
+    fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir(folder)?;
+        if let Main::Own(text) = self.main {
+            fs::write(folder.join("main.go"), text)?;
+        }
+        fs::write(folder.join("go.mod"), self.module)?;
+        Ok(fs::write(folder.join("go.sum"), self.sums)?)
+    }
+
+    const fn package(&self) -> &'static str {
+        match self.main {
+            Main::Own(_) => ".",
+            Main::Package(path) => path,
+        }
     }
 }
 
@@ -74,10 +95,7 @@ impl Go {
     /// Go's own.
     pub fn build(&self, source: &Source, linker: &str, name: &str, place: &Path, step: &Step) -> Result<()> {
         let folder = place.join("source");
-        fs::create_dir(&folder)?;
-        for (file, text) in source.files() {
-            fs::write(folder.join(file), text)?;
-        }
+        source.write(&folder)?;
         let mut command = go(&self.program);
         // A changed flag or CGO_ENABLED would make every package build anew.
         command
@@ -86,16 +104,36 @@ impl Go {
             .args(["build", "-mod=mod", "-buildvcs=false", "-ldflags", linker])
             .arg("-o")
             .arg(place.join(name))
-            .arg(".");
+            .arg(source.package());
         tool::run(&mut command, "golang-go", |line| step.note(line))?;
+        Ok(fs::remove_dir_all(folder)?)
+    }
+
+    /// Copies files of `module`, one that `source` requires, to the folder `place`.
+    ///
+    /// # Errors
+    /// If the module is out of reach or has no such file.
+    pub fn copy(&self, source: &Source, module: &str, files: &[&str], place: &Path) -> Result<()> {
+        let folder = place.join("source");
+        source.write(&folder)?;
+        let mut command = go(&self.program);
+        command.current_dir(&folder).args(["list", "-mod=mod", "-m", "-f", "{{.Dir}}", module]);
+        let found = tool::run(&mut command, "golang-go", |_| {})?;
+        for file in files {
+            let from = Path::new(found.trim()).join(file);
+            let name = from.file_name().context("a file has a name")?;
+            // Not `copy`: module files may not be written to.
+            let text = fs::read(&from).with_context(|| format!("The module {module} has no file {file}"))?;
+            fs::write(place.join(name), text)?;
+        }
         Ok(fs::remove_dir_all(folder)?)
     }
 
     /// A digest of all that a program built by [`Go::build`] depends on.
     #[must_use]
     pub fn digest(&self, source: &Source, linker: &str) -> String {
-        let [main, module, sums] = source.files().map(|(_, text)| text);
-        digest([&self.version, main, module, sums, linker])
+        let (Main::Own(main) | Main::Package(main)) = source.main;
+        digest([&self.version, main, source.module, source.sums, linker])
     }
 }
 
@@ -174,7 +212,7 @@ mod tests {
     #[test]
     fn the_digest_follows_every_input() {
         let go = |version: &str| Go { program: "go".into(), version: version.into() };
-        let source = Source { main: "package main", module: "module m", sums: "" };
+        let source = Source { main: Main::Own("package main"), module: "module m", sums: "" };
         let changed = Source { sums: "x", ..source };
         let first = go("go1.26.8").digest(&source, "-s");
         assert_eq!(first, go("go1.26.8").digest(&source, "-s"));

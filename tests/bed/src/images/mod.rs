@@ -36,6 +36,14 @@ pub fn all(cache: &Cache, progress: &Progress) -> Result<Vec<PathBuf>> {
     Ok(archives)
 }
 
+/// The archive with the image of mariadb-operator, built where it is not in the cache.
+///
+/// # Errors
+/// As [`all`].
+pub fn operator(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    small::operator(cache, progress)
+}
+
 /// The archive with the images of a MariaDB series ("11.8") if it has been built.
 #[must_use]
 pub fn mariadb(series: &str, cache: &Cache) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! The images of a single static program: pause, busybox, CoreDNS.
+//! The images of a single static program: pause, busybox, CoreDNS, mariadb-operator.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,21 @@ pub fn coredns(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
     })
 }
 
-/// The archive of `bed.local/<name>:1` with one layer, which `fill` writes; it may use the folder it gets.
+/// `bed.local/mariadb-operator:<version>`: the operator, its agent and its init container.
+pub fn operator(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let built = components::operator(cache, progress)?;
+    let content = built.file_name().unwrap_or(built.as_os_str());
+    one(cache, "mariadb-operator", &[content.as_encoded_bytes()], |layer, _| {
+        layer.folder("bin", 0o755, 0)?;
+        layer.folder("tmp", 0o1777, 0)?;
+        layer.file("bin/mariadb-operator", 0o755, &fs::read(built.join("mariadb-operator"))?)?;
+        // It reads versions from tags, also its own.
+        let names = vec![format!("bed.local/mariadb-operator:{}", components::OPERATOR)];
+        Ok(Image { names, entrypoint: vec!["/bin/mariadb-operator".into()], user: Some(65532), ..Image::default() })
+    })
+}
+
+/// The archive of `bed.local/<name>:1`, or of the names that `fill` gives it, with one layer, which `fill` writes; it may use the folder it gets.
 fn one(
     cache: &Cache,
     name: &str,
@@ -79,7 +93,10 @@ fn one(
         let image = fill(&mut layer, place)?;
         let layer = layer.finish()?;
         let unpacked = layer.path.clone();
-        let image = Image { names: vec![format!("bed.local/{name}:1")], layers: vec![layer], ..image };
+        let mut image = Image { layers: vec![layer], ..image };
+        if image.names.is_empty() {
+            image.names.push(format!("bed.local/{name}:1"));
+        }
         archive::write(&[image], &place.join(&file))?;
         Ok(fs::remove_file(unpacked)?)
     })?;
