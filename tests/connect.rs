@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kubectl_mariadb::api::Api;
-use kubectl_mariadb::api::connect::{ConnectionFlags, connect};
+use kubectl_mariadb::api::connect::connect;
+use kubectl_mariadb::api::flags::ConnectionFlags;
 use kubectl_mariadb::api::objects::list_nodes;
 use kubectl_mariadb::failure::{Failure, Kind};
 use kubectl_mariadb::model::fact::{Fact, Why};

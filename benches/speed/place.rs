@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use kube::config::Kubeconfig;
-use kubectl_mariadb::api::connect::{ConnectionFlags, connect};
+use kubectl_mariadb::api::connect::connect;
+use kubectl_mariadb::api::flags::ConnectionFlags;
 use kubectl_mariadb::model::names::Target;
 use kubectl_mariadb::observe::probe::{Looks, script};
 use kubectl_mariadb::observe::{self, Depth};

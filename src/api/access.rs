@@ -10,7 +10,7 @@ use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, KubeconfigError};
 
 use crate::failure::{Failure, Kind};
 
-use super::connect::ConnectionFlags;
+use super::flags::ConnectionFlags;
 
 /// The entries in use, flags applied.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! From flags, environment and files to an [`Api`].
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use crate::failure::{Failure, Kind};
 
 use super::access::{self, Access};
 use super::credential::{Credential, Plugin};
+use super::flags::ConnectionFlags;
 use super::{Api, proxy};
 
 /// Where the service account of a pod is mounted.
@@ -25,55 +26,6 @@ const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// kube's 30 s would let one dead address use up a whole command.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The connection flags of kubectl, as given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectionFlags {
-    /// `--kubeconfig`: this file and no other.
-    pub kubeconfig: Option<PathBuf>,
-    pub context: Option<String>,
-    pub cluster: Option<String>,
-    pub user: Option<String>,
-    pub namespace: Option<String>,
-    /// `--as`
-    pub as_user: Option<String>,
-    pub as_groups: Vec<String>,
-    pub as_uid: Option<String>,
-    pub token: Option<String>,
-    /// `-s`, `--server`
-    pub server: Option<String>,
-    pub tls_server_name: Option<String>,
-    /// `None`: as the kubeconfig says.
-    pub insecure_skip_tls_verify: Option<bool>,
-    pub certificate_authority: Option<PathBuf>,
-    pub client_certificate: Option<PathBuf>,
-    pub client_key: Option<PathBuf>,
-    /// Limit of each single request; `None` (0 on the command line) = none.
-    pub request_timeout: Option<Duration>,
-}
-
-impl Default for ConnectionFlags {
-    fn default() -> Self {
-        Self {
-            kubeconfig: None,
-            context: None,
-            cluster: None,
-            user: None,
-            namespace: None,
-            as_user: None,
-            as_groups: Vec::new(),
-            as_uid: None,
-            token: None,
-            server: None,
-            tls_server_name: None,
-            insecure_skip_tls_verify: None,
-            certificate_authority: None,
-            client_certificate: None,
-            client_key: None,
-            request_timeout: Some(Duration::from_secs(10)),
-        }
-    }
-}
 
 /// Prepares a connection. Runs the credential plugin, if the user has one; sends nothing to the API server yet.
 ///

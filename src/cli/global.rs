@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::duration;
-use crate::api::connect::ConnectionFlags;
+use crate::api::flags::ConnectionFlags;
 
 /// kubectl's connection flags; pod exec obeys them too.
 #[derive(Args, Clone, Debug, Default)]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::global::{Colour, Format, Output};
 use super::{Request, Stop, Verb, parse};
-use crate::api::connect::ConnectionFlags;
+use crate::api::flags::ConnectionFlags;
 use crate::decide::finding::Severity;
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::target_name::TargetName;

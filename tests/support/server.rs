@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kubectl_mariadb::api::Api;
-use kubectl_mariadb::api::connect::{ConnectionFlags, connect};
+use kubectl_mariadb::api::connect::connect;
+use kubectl_mariadb::api::flags::ConnectionFlags;
 
 use futures::stream;
 use http_body_util::combinators::BoxBody;

@@ -11,7 +11,6 @@ use crate::model::names::Ordinal;
 
 use crate::decide::verdict::verb;
 
-use super::members::seqno;
 use super::{Scene, Standing, has_primary, is_primary, list, unseen, up};
 
 pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
@@ -87,6 +86,10 @@ fn all_down(scene: &Scene) -> Option<Finding> {
     let finding = Finding::new(&rule::ALL_DOWN, format!("the whole Galera cluster is down: none of {} answers", list(&names)));
     let finding = with_states(scene, finding, |_, _| true);
     Some(finding.about(names))
+}
+
+pub(super) fn seqno(seqno: Option<u64>) -> String {
+    seqno.map_or_else(|| "-1 (unknown)".to_owned(), |seqno| seqno.to_string())
 }
 
 /// Whether no member without SQL may still be founding the cluster: a first start is down as well, and nothing is wrong.

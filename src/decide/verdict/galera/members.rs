@@ -12,7 +12,7 @@ use crate::model::position::Position;
 use crate::model::server::Galera;
 use crate::model::wsrep::{ClusterStatus, LocalState};
 
-use super::files::is_stuck;
+use super::files::{is_stuck, seqno};
 use super::{Scene, Standing, has_primary, is_primary, is_synced, list, say, status_name, unseen, up};
 use crate::decide::verdict::{kubernetes, process, verb};
 
@@ -194,10 +194,6 @@ fn transfer(scene: &Scene, disk: &Disk) -> String {
         }
         None => format!("position {}; no donor says how far back it reaches", seqno(state.seqno)),
     }
-}
-
-pub(super) fn seqno(seqno: Option<u64>) -> String {
-    seqno.map_or_else(|| "-1 (unknown)".to_owned(), |seqno| seqno.to_string())
 }
 
 /// Donor/Desynced members: for a joiner, or on their own.
