@@ -22,6 +22,9 @@ use process::Process;
 
 /// Runs the program: reads the command line, does what it says, writes the answer.
 pub fn run(mut process: Process) -> Exit {
+    if let Some(words) = cli::complete::asked(&process.args) {
+        return commands::complete::run(&words, &process).write(&mut process.stdout);
+    }
     let request = match cli::parse(std::mem::take(&mut process.args), process.terminal.width) {
         Ok(request) => request,
         Err(stop) => return output::stop(&mut process, &stop),
@@ -32,6 +35,7 @@ pub fn run(mut process: Process) -> Exit {
 
 fn answer(request: &Request, process: &Process, printer: &mut Printer) -> Exit {
     match &request.verb {
+        Verb::Completion(args) => printer.text(output::completion::script(args.shell)),
         Verb::Explain(cli::Explain { code: None }) => printer.show(&commands::explain::list()),
         Verb::Explain(cli::Explain { code: Some(code) }) => match commands::explain::explain(code) {
             Ok(explanation) => printer.show(&explanation),

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod complete;
 mod connect;
 mod contract;
 mod exec;

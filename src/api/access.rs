@@ -53,7 +53,7 @@ fn nowhere() -> Failure {
 }
 
 /// The kubeconfig value: one file named by the flag, or all that exist of `KUBECONFIG`, or `~/.kube/config`.
-fn load(flags: &ConnectionFlags, env: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Kubeconfig, Failure> {
+pub(super) fn load(flags: &ConnectionFlags, env: &BTreeMap<String, String>, home: Option<&Path>) -> Result<Kubeconfig, Failure> {
     if let Some(path) = &flags.kubeconfig {
         return read(path)?.ok_or_else(|| {
             Failure::new(Kind::Usage, format!("the kubeconfig {} does not exist", path.display())).hint("see --kubeconfig")

@@ -42,7 +42,7 @@ pub async fn connect(flags: &ConnectionFlags, env: &BTreeMap<String, String>, ho
     let credential = match user.exec.take().filter(|_| !has_better_than_exec(&user)) {
         Some(exec) => {
             let about = if exec.provide_cluster_info { Some(auth_cluster(&cluster)?) } else { None };
-            let credential = Credential::first(Plugin::new(exec, about, env)).await.map_err(|problem| {
+            let credential = Credential::first(Plugin::new(exec, about, env, flags.unattended)).await.map_err(|problem| {
                 let failure = Failure::new(Kind::Unauthorized, problem.to_string());
                 if let Some(hint) = problem.hint() { failure.hint(hint) } else { failure }
             })?;

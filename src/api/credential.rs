@@ -34,6 +34,7 @@ pub(super) struct Plugin {
     exec: Arc<ExecConfig>,
     cluster: Option<ExecAuthCluster>,
     env: BTreeMap<String, String>,
+    unattended: bool,
 }
 
 /// The current credential, renewed when it is needed and about to expire. Adds itself to every request.
@@ -135,8 +136,14 @@ impl AsyncPredicate<http::Request<Body>> for Credential {
 }
 
 impl Plugin {
-    pub(super) fn new(exec: ExecConfig, cluster: Option<ExecAuthCluster>, env: &BTreeMap<String, String>) -> Self {
-        Self { exec: Arc::new(exec), cluster, env: env.clone() }
+    /// `unattended`: it may not talk to the person at the terminal.
+    pub(super) fn new(
+        exec: ExecConfig,
+        cluster: Option<ExecAuthCluster>,
+        env: &BTreeMap<String, String>,
+        unattended: bool,
+    ) -> Self {
+        Self { exec: Arc::new(exec), cluster, env: env.clone(), unattended }
     }
 
     fn command(&self) -> &str {
@@ -158,11 +165,11 @@ impl Plugin {
 
     /// Whether the plugin may talk to the person at the terminal.
     fn interactive(&self) -> Result<bool, PluginError> {
-        let terminal = std::io::stdin().is_terminal();
+        let terminal = !self.unattended && std::io::stdin().is_terminal();
         match self.exec.interactive_mode {
             Some(ExecInteractiveMode::Never) => Ok(false),
             Some(ExecInteractiveMode::Always) if !terminal => Err(PluginError::new(format!(
-                "the credential plugin {} needs a terminal, and standard input is none",
+                "the credential plugin {} needs a terminal, and there is none to use",
                 self.command()
             ))),
             _ => Ok(terminal),

@@ -27,6 +27,8 @@ pub struct ConnectionFlags {
     pub client_key: Option<PathBuf>,
     /// Limit of each single request; `None` (0 on the command line) = none.
     pub request_timeout: Option<Duration>,
+    /// A credential plugin may not talk to the person at the terminal.
+    pub unattended: bool,
 }
 
 impl Default for ConnectionFlags {
@@ -48,6 +50,7 @@ impl Default for ConnectionFlags {
             client_certificate: None,
             client_key: None,
             request_timeout: Some(Duration::from_secs(10)),
+            unattended: false,
         }
     }
 }

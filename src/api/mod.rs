@@ -14,6 +14,7 @@ use trouble::Trouble;
 pub mod connect;
 pub mod exec;
 pub mod flags;
+pub mod names;
 pub mod objects;
 pub mod session;
 pub mod sql;

@@ -30,7 +30,7 @@ pub enum Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    const fn namespace(self) -> Option<&'a str> {
+    pub(super) const fn namespace(self) -> Option<&'a str> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
             Self::AllNamespaces => None,

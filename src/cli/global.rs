@@ -90,6 +90,7 @@ impl From<&Connection> for ConnectionFlags {
             client_certificate: typed.client_certificate,
             client_key: typed.client_key,
             request_timeout: Some(typed.request_timeout).filter(|limit| !limit.is_zero()),
+            unattended: false,
         }
     }
 }

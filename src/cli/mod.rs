@@ -1,5 +1,7 @@
 //! The command line: types that say what was typed, and nothing else. No kube, no I/O.
 
+pub mod complete;
+mod completion;
 pub mod duration;
 pub mod global;
 pub mod status;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::completion::{Completion, Shell};
 use self::global::{Connection, Output};
 pub use self::status::Status;
 
@@ -42,6 +45,7 @@ pub struct Request {
 pub enum Verb {
     Status(Status),
     Explain(Explain),
+    Completion(Completion),
     Version(Version),
 }
 

@@ -2,6 +2,8 @@
 
 pub mod age;
 pub mod command_line;
+pub mod complete;
+pub mod completion;
 pub mod explain;
 pub mod progress;
 #[cfg(test)]
@@ -81,6 +83,11 @@ impl Printer {
     pub fn show<S: Screen>(&mut self, answer: &S) -> Exit {
         let text = structured::text(self.output.format, S::KIND, answer).unwrap_or_else(|| self.for_people(answer));
         self.write(&text, answer.exit())
+    }
+
+    /// Writes a text that is for a program, as it is, whatever form was asked for.
+    pub fn text(&mut self, text: &str) -> Exit {
+        self.write(text, Exit::Ok)
     }
 
     /// One value of `-o jsonl`, as it happens; nothing in the other forms.

@@ -253,6 +253,10 @@ impl World {
             "services" => self.collect(scope, Cluster::services),
             "endpointslices" => self.collect(scope, Cluster::endpoint_slices),
             "events" => self.collect(scope, Cluster::events),
+            "namespaces" => {
+                let names: BTreeSet<&String> = self.clusters.iter().map(|cluster| &cluster.namespace).collect();
+                names.into_iter().map(|name| json!({ "metadata": { "name": name } })).collect()
+            }
             "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
             _ => return None,
         })

@@ -1,0 +1,115 @@
+//! Completion, the whole program in this process: as kubectl asks it, and as the shells' scripts do.
+
+use std::time::{Duration, Instant};
+
+use kubectl_mariadb::process::Process;
+
+use crate::support::server::{Answer, Server};
+use crate::support::world::{Cluster, World};
+
+/// What is answered to these words, the last one under the cursor.
+async fn offered(server: &Server, line: &str) -> String {
+    let words = std::iter::once("__complete").chain(line.split(' '));
+    let (mut process, captured) = Process::captured(words, jiff::Timestamp::UNIX_EPOCH);
+    process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
+    let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
+    assert_eq!((exit, captured.stderr().as_str()), (0, ""), "{line}");
+    captured.stdout()
+}
+
+async fn fleet() -> (crate::support::world::Shared, Server) {
+    let clusters =
+        [Cluster::galera("shop", "db", 2), Cluster::replication("shop", "orders", 1), Cluster::galera("depot", "stock", 1)];
+    let world = World::with(clusters);
+    let server = world.serve().await;
+    (world, server)
+}
+
+#[tokio::test]
+async fn names_come_from_the_api_server() {
+    let (_world, server) = fleet().await;
+    let lines = [
+        "status ",
+        "status d",
+        "status -n depot ",
+        "status sts/o",
+        "status db ",
+        "-n ",
+        "status --namespace=d",
+        "--context ",
+        "--cluster ",
+        "--user ",
+        "explain MDB20",
+        "status -o ",
+        "completion ",
+        "status --kubeconfig ",
+        "status --token ",
+        "status --se",
+    ];
+    let mut told = String::new();
+    for line in lines {
+        told += &format!("$ kubectl __complete mariadb {line}▏\n{}\n", offered(&server, line).await);
+    }
+    insta::assert_snapshot!("offered", told);
+}
+
+#[tokio::test]
+async fn what_fails_offers_nothing_and_says_nothing() {
+    let (world, server) = fleet().await;
+    world.lock().denied.insert("list statefulsets");
+    assert_eq!(offered(&server, "status ").await, ":4\n");
+    assert_eq!(offered(&server, "status --context no-such ").await, ":4\n");
+    assert_eq!(offered(&server, "status --kubeconfig /no/such/file ").await, ":4\n");
+    assert_eq!(offered(&server, "status --request-timeout soon ").await, ":4\n");
+    assert_eq!(offered(&server, "--no-such-flag status --pod-timeout").await, "--pod-timeout\tLimit of each pod's answer\n:4\n");
+    assert_eq!(offered(&server, "").await.lines().last(), Some(":4"));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_an_api_server_that_does_not_answer() {
+    let server = Server::start(|_| Answer::Hang).await;
+    let asked = Instant::now();
+    assert_eq!(offered(&server, "status ").await, ":4\n");
+    // Its limit is 150 ms; the machine may be busy.
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_cluster_costs_two_requests_whatever_there_is() {
+    let (_world, server) = fleet().await;
+    offered(&server, "status ").await;
+    insta::assert_snapshot!("requests", server.log().text());
+}
+
+/// The script of bash, run by bash, asks the program and offers what it says.
+#[tokio::test]
+async fn bash_offers_what_the_program_says() {
+    let (_world, server) = fleet().await;
+    let kubeconfig = server.kubeconfig();
+    let bash = |line: &'static str, kind: u8| {
+        let kubeconfig = kubeconfig.clone();
+        tokio::task::spawn_blocking(move || {
+            let program = env!("CARGO_BIN_EXE_kubectl-mariadb");
+            // As bash calls it: words parted at blanks and at `=`.
+            let driver = r#"
+                source <("$1" completion bash)
+                read -ra COMP_WORDS <<< "${2//=/ = }"
+                [[ $2 == *' ' ]] && COMP_WORDS+=('')
+                COMP_WORDS=("$1" "${COMP_WORDS[@]}")
+                COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )) COMP_TYPE=$3
+                _kubectl_mariadb && printf '%s\n' "${COMPREPLY[@]}"
+            "#;
+            let mut bash = std::process::Command::new("bash");
+            bash.args(["--norc", "-c", driver, "driver", program, line, &kind.to_string()]).env("KUBECONFIG", kubeconfig);
+            let ended = bash.output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{line}");
+            String::from_utf8(ended.stdout).unwrap()
+        })
+    };
+    assert_eq!(bash("status ", 9).await.unwrap(), "db\norders\n");
+    assert_eq!(bash("status o", 63).await.unwrap(), "orders\n");
+    assert_eq!(bash("status ", 63).await.unwrap(), "db  (StatefulSet, 2 replicas)\norders  (StatefulSet, 1 replica)\n");
+    assert_eq!(bash("status --namespace=dep", 9).await.unwrap(), "depot\n");
+    assert_eq!(bash("status --namespace=depot ", 9).await.unwrap(), "stock\n");
+    assert_eq!(bash("status db ", 9).await.unwrap(), "\n");
+}
