@@ -283,5 +283,5 @@ async fn a_fleet_takes_a_fixed_number_of_lists() {
     assert!(seen.iter().all(|snapshot| snapshot.members.values().all(|member| member.server.known().is_ok())));
     let text = server.log().text();
     let lists = text.lines().filter(|line| !line.contains("/exec")).filter(|line| line.contains("GET")).count();
-    assert_eq!(lists, 7, "{text}");
+    assert_eq!(lists, 8, "{text}");
 }

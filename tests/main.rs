@@ -7,6 +7,7 @@ mod connect;
 mod contract;
 mod exec;
 mod look;
+mod manager;
 mod objects;
 mod requests;
 mod rights;

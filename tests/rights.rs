@@ -22,13 +22,18 @@ fn galera() -> Shared {
     World::with([Cluster::galera("shop", "db", 3)])
 }
 
+fn managed() -> Shared {
+    World::with([Cluster::galera("shop", "db", 3).managed()])
+}
+
 fn fleet() -> Shared {
-    World::with([Cluster::galera("shop", "db", 3), Cluster::replication("shop", "users", 3)])
+    World::with([Cluster::galera("shop", "db", 3), Cluster::replication("shop", "users", 3).managed()])
 }
 
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
     Command { name: "status NAME", args: &["status", "db"], world: galera },
+    Command { name: "status NAME (of mariadb-operator)", args: &["status", "db"], world: managed },
     Command { name: "status (all of a namespace)", args: &["status"], world: fleet },
     Command { name: "status -A", args: &["status", "-A"], world: fleet },
     Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },

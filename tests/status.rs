@@ -148,3 +148,30 @@ async fn an_api_server_that_answers_nothing_useful() {
     let late = run(&server, &[STATUS, &["--request-timeout", "200ms"]].concat()).await;
     insta::assert_snapshot!("api_late", late.text(&server));
 }
+
+#[tokio::test]
+async fn a_managed_cluster_says_by_whom_and_does_without_what_may_not_be_read() {
+    let managed = || Cluster::replication("shop", "db", 3).managed();
+    insta::assert_snapshot!("managed", shown([managed()], STATUS).await);
+    let mut suspended = managed();
+    suspended.operator().spec["suspend"] = true.into();
+    insta::assert_snapshot!("managed_suspended", shown([suspended], STATUS).await);
+    let world = World::with([managed()]);
+    world.lock().denied.extend(["get mariadbs", "list backups", "list physicalbackups", "list jobs"]);
+    let server = world.serve().await;
+    let run = run(&server, STATUS).await;
+    assert_eq!(run.exit, 0);
+    insta::assert_snapshot!("managed_forbidden", run.text(&server));
+}
+
+#[tokio::test]
+async fn an_object_of_the_operator_without_its_set_is_an_answer() {
+    let mut cluster = Cluster::galera("shop", "db", 3).managed();
+    cluster.operator().without_set = true;
+    cluster.operator().condition("Ready", "False", "Failed", "Error reconciling ConfigMap: no rights");
+    insta::assert_snapshot!("without_set", shown([cluster], STATUS).await);
+    let plain = shown([Cluster::galera("shop", "db", 3)], &["status", "mariadb/db", "-n", "shop"]).await;
+    insta::assert_snapshot!("not_a_mariadb", plain);
+    let managed = shown([Cluster::galera("shop", "db", 3).managed()], &["status", "mariadb/db", "-n", "shop"]).await;
+    assert!(managed.starts_with("exit 0\n"), "{managed}");
+}

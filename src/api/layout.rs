@@ -1,10 +1,11 @@
 //! How a pod template runs MariaDB: which container, on which volumes, and whether it would found a new cluster.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::model::kubernetes::{Layout, Mount, VolumeSource};
+use crate::model::kubernetes::{Chart, ChartKind, Handler, Layout, Mount, Probe, VolumeSource};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -29,6 +30,48 @@ struct Container {
     env: Vec<Variable>,
     ports: Vec<Port>,
     volume_mounts: Vec<VolumeMount>,
+    startup_probe: Option<ProbeSpec>,
+    liveness_probe: Option<ProbeSpec>,
+}
+
+/// The API server writes the defaults of all numbers but the delay, which it leaves out when it is 0.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ProbeSpec {
+    #[serde(default)]
+    initial_delay_seconds: u32,
+    period_seconds: u32,
+    failure_threshold: u32,
+    exec: Option<Command>,
+    http_get: Option<HttpGet>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Command {
+    command: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HttpGet {
+    path: String,
+}
+
+impl ProbeSpec {
+    fn to_model(&self) -> Probe {
+        let handler = match (&self.exec, &self.http_get) {
+            (Some(exec), _) => Handler::Exec(exec.command.join(" ")),
+            (None, Some(http)) => Handler::Network(http.path.clone()),
+            (None, None) => Handler::Network(String::new()),
+        };
+        Probe {
+            initial_delay: self.initial_delay_seconds,
+            period: self.period_seconds,
+            failures: self.failure_threshold,
+            handler,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,8 +104,8 @@ struct Volume {
     ephemeral: Option<serde::de::IgnoredAny>,
 }
 
-/// `None`: no container of the template runs MariaDB.
-pub(super) fn resolve(template: &PodTemplate, claim_templates: &[String]) -> Option<Layout> {
+/// `labels` are those of the set. `None`: no container of the template runs MariaDB.
+pub(super) fn resolve(template: &PodTemplate, claim_templates: &[String], labels: &BTreeMap<String, String>) -> Option<Layout> {
     let spec = &template.spec;
     let scored = spec.containers.iter().map(|container| (score(container), container)).filter(|(score, _)| *score >= ENOUGH);
     // `min_by_key`, because it keeps the first of equals.
@@ -82,7 +125,43 @@ pub(super) fn resolve(template: &PodTemplate, claim_templates: &[String]) -> Opt
         image: container.image.clone(),
         mounts,
         bootstrap_switches: bootstrap_switches(container),
+        chart: chart(container, labels),
+        galera_signs: galera_signs(container),
+        startup_probe: container.startup_probe.as_ref().map(ProbeSpec::to_model),
+        liveness_probe: container.liveness_probe.as_ref().map(ProbeSpec::to_model),
     })
+}
+
+/// A chart by Bitnami has its paths and variables; the label alone may be anybody's.
+fn chart(container: &Container, labels: &BTreeMap<String, String>) -> Option<Chart> {
+    let has_path = container
+        .volume_mounts
+        .iter()
+        .any(|mount| mount.mount_path.starts_with("/bitnami/mariadb") || mount.mount_path.starts_with("/opt/bitnami/"));
+    if !has_path && !container.env.iter().any(|variable| variable.name == "BITNAMI_DEBUG") {
+        return None;
+    }
+    let label = labels.get("helm.sh/chart").map_or("", String::as_str);
+    // `mariadb-galera-14.0.10`: the version begins at the first part that is a number.
+    let version =
+        label.match_indices('-').map(|(at, _)| &label[at + 1..]).find(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let is_galera =
+        label.starts_with("mariadb-galera-") || container.env.iter().any(|variable| variable.name.starts_with("MARIADB_GALERA_"));
+    let kind = if is_galera { ChartKind::BitnamiGalera } else { ChartKind::Bitnami };
+    Some(Chart { kind, version: version.map(str::to_owned) })
+}
+
+/// The port of the group communication.
+const GROUP_PORT: u16 = 4567;
+
+/// What speaks of Galera, as `where: what`.
+fn galera_signs(container: &Container) -> Vec<String> {
+    let port = container.ports.iter().any(|port| port.container_port == GROUP_PORT).then(|| format!("port: {GROUP_PORT}"));
+    let speaks = |text: &str| ["wsrep", "galera"].iter().find(|word| text.to_ascii_lowercase().contains(*word)).copied();
+    let words = container.command.iter().map(|word| ("command", word)).chain(container.args.iter().map(|word| ("args", word)));
+    let in_words = words.filter_map(|(place, word)| Some(format!("{place}: {}", speaks(word)?)));
+    let in_env = container.env.iter().filter(|variable| speaks(&variable.name).is_some());
+    port.into_iter().chain(in_words).chain(in_env.map(|variable| format!("env: {}", variable.name))).collect()
 }
 
 /// A MariaDB image or command is enough; so are the port and a data directory together.

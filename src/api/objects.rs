@@ -13,6 +13,7 @@ use crate::failure::{Failure, Kind};
 use crate::model::fact::Fact;
 use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Pod, Service, StatefulSet};
 use crate::model::names::Ordinal;
+use crate::model::operator::{ApiGroup, Backup, BackupKind, BackupRun, OperatorView};
 
 use super::trouble::Trouble;
 use super::{Api, Ask, raw};
@@ -38,6 +39,23 @@ impl<'a> Scope<'a> {
     }
 }
 
+/// A [`Scope`] that a task of its own can keep.
+#[derive(Clone, Debug)]
+pub struct OwnScope(Option<String>);
+
+impl OwnScope {
+    #[must_use]
+    pub fn get(&self) -> Scope<'_> {
+        self.0.as_deref().map_or(Scope::AllNamespaces, Scope::Namespace)
+    }
+}
+
+impl From<Scope<'_>> for OwnScope {
+    fn from(scope: Scope<'_>) -> Self {
+        Self(scope.namespace().map(str::to_owned))
+    }
+}
+
 /// What was found in each namespace.
 pub type ByNamespace<T> = BTreeMap<String, Vec<T>>;
 
@@ -55,6 +73,26 @@ impl OwnedPod {
     pub fn of(self, set: &StatefulSet) -> Option<(Ordinal, Pod)> {
         let ordinal = Ordinal::of_pod(&set.name, &self.pod.name)?;
         (self.controller.as_ref() == Some(&set.uid)).then_some((ordinal, self.pod))
+    }
+}
+
+/// Whose job a backup's job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupOwner {
+    /// uid of the backup object.
+    Uid(String),
+    /// Name of a CronJob: that of the `Backup`.
+    CronJob(String),
+}
+
+impl BackupOwner {
+    /// Whether the job is one of this backup.
+    #[must_use]
+    pub fn is(&self, backup: &Backup) -> bool {
+        match self {
+            Self::Uid(uid) => *uid == backup.uid,
+            Self::CronJob(name) => backup.kind == BackupKind::Logical && *name == backup.name,
+        }
     }
 }
 
@@ -190,6 +228,55 @@ pub async fn get_nodes(api: &Api, names: impl IntoIterator<Item = &str>) -> Fact
         }
     }
     Fact::Known(nodes)
+}
+
+/// The `MariaDB` object of this name in a group of mariadb-operator; `None`: there is none, or the group is not served.
+pub async fn get_operator_view(api: &Api, group: ApiGroup, namespace: &str, name: &str) -> Fact<Option<OperatorView>> {
+    let ask = Ask { verb: "get", group: served(group), resource: "mariadbs", namespace: Some(namespace), name: Some(name) };
+    match api.get::<raw::MariaDb>(&ask).await {
+        Ok(found) => Fact::Known(Some(found.into_model(group))),
+        Err(trouble) if trouble.kind == Kind::NotFound => Fact::Known(None),
+        Err(trouble) => Fact::Unknown(trouble.into()),
+    }
+}
+
+/// The `MariaDB` objects of one group, by namespace; none, if the group is not served.
+pub async fn list_operator_views(api: &Api, group: ApiGroup, scope: Scope<'_>) -> Fact<ByNamespace<OperatorView>> {
+    let found = list(api, &listing(served(group), "mariadbs", scope), ListParams::default()).await;
+    extras(if_served(found), |object: raw::MariaDb| {
+        let view = object.into_model(group);
+        Some((view.namespace.clone(), view))
+    })
+}
+
+/// The backups of one kind with the names of the clusters they are of, by namespace; none, if the kind is not served.
+pub async fn list_backups(api: &Api, group: ApiGroup, kind: BackupKind, scope: Scope<'_>) -> Fact<ByNamespace<(String, Backup)>> {
+    let found = list(api, &listing(served(group), kind.resource(), scope), ListParams::default()).await;
+    extras(if_served(found), |object: raw::Backup| object.into_model(kind))
+}
+
+/// The jobs of backups, by namespace.
+pub async fn list_backup_runs(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<(BackupOwner, BackupRun)>> {
+    let ask = listing("/apis/batch/v1", "jobs", scope);
+    extras(list(api, &ask, ListParams::default()).await, raw::Job::into_model)
+}
+
+/// The path of a group of mariadb-operator. None has ever served another version.
+const fn served(group: ApiGroup) -> &'static str {
+    match group {
+        ApiGroup::MariaDb => "/apis/k8s.mariadb.com/v1alpha1",
+        ApiGroup::Enterprise => "/apis/enterprise.mariadb.com/v1alpha1",
+        ApiGroup::Mmontes => "/apis/mariadb.mmontes.io/v1alpha1",
+        ApiGroup::FirstMmontes => "/apis/database.mmontes.io/v1alpha1",
+    }
+}
+
+/// A kind that the API server does not know has no objects.
+fn if_served<T>(found: Result<Vec<T>, Trouble>) -> Result<Vec<T>, Trouble> {
+    match found {
+        Err(trouble) if trouble.kind == Kind::NotFound => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 fn by_namespace<T>(found: impl Iterator<Item = (String, T)>) -> ByNamespace<T> {

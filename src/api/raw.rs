@@ -26,9 +26,22 @@ pub(super) struct Metadata {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OwnerReference {
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    name: String,
     uid: String,
     #[serde(default)]
     controller: bool,
+}
+
+impl Metadata {
+    fn take_controller(&mut self) -> Option<model::Owner> {
+        let owner = std::mem::take(&mut self.owner_references).into_iter().find(|owner| owner.controller)?;
+        Some(model::Owner { api_version: owner.api_version, kind: owner.kind, name: owner.name, uid: owner.uid })
+    }
 }
 
 #[derive(Deserialize)]
@@ -107,9 +120,9 @@ struct StatefulSetStatus {
 impl StatefulSet {
     /// `None`: it does not run MariaDB.
     pub(super) fn into_model(self) -> Option<model::StatefulSet> {
-        let Self { metadata, spec, status } = self;
+        let Self { mut metadata, spec, status } = self;
         let claim_templates: Vec<String> = spec.volume_claim_templates.iter().map(|claim| claim.name().to_owned()).collect();
-        let layout = layout::resolve(&spec.template, &claim_templates)?;
+        let layout = layout::resolve(&spec.template, &claim_templates, &metadata.labels)?;
         let update_strategy = if spec.update_strategy.r#type == "OnDelete" {
             model::UpdateStrategy::OnDelete
         } else {
@@ -118,6 +131,7 @@ impl StatefulSet {
         };
         let parallel = spec.pod_management_policy == "Parallel";
         Some(model::StatefulSet {
+            owner: metadata.take_controller(),
             name: metadata.name,
             namespace: metadata.namespace,
             uid: metadata.uid,
@@ -351,5 +365,7 @@ impl Event {
     }
 }
 
+mod operator;
 mod pod;
+pub(super) use operator::{Backup, Job, MariaDb};
 pub(super) use pod::Pod;

@@ -5,7 +5,6 @@ use crate::api::objects::Scope;
 use crate::cli::{self, Request};
 use crate::decide::verdict::verdict;
 use crate::failure::{Exit, Failure, Kind};
-use crate::model::names::Target;
 use crate::model::snapshot::Snapshot;
 use crate::observe::{self, Depth};
 use crate::output::Printer;
@@ -22,8 +21,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         if let Some(target) = &args.target {
-            let target = Target { namespace: api.namespace().to_owned(), name: target.name().to_owned() };
-            return Ok(vec![observe::cluster(&api, &target, depth).await?]);
+            return Ok(vec![observe::named(&api, target, depth).await?]);
         }
         let scope = if args.all_namespaces { Scope::AllNamespaces } else { Scope::Namespace(api.namespace()) };
         let seen = observe::fleet(&api, scope, args.selector.as_deref(), depth, |seen| printer.value(&judged(seen))).await?;

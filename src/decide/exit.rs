@@ -65,6 +65,12 @@ pub fn unobserved(seen: &Snapshot) -> Unobserved {
     extra("endpointslices", objects.endpoint_slices.known().err());
     extra("nodes", objects.nodes.known().err());
     extra("events", objects.events.known().err());
+    if let Some(operator) = objects.manager.operator() {
+        extra("mariadbs", operator.view.known().err());
+        let backups = operator.backups.known();
+        extra("backups", backups.err());
+        extra("jobs", backups.ok().and_then(|backups| backups.iter().find_map(|backup| backup.runs.known().err())));
+    }
     gaps
 }
 

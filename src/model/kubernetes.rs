@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::names::Ordinal;
+use super::operator::ApiGroup;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +33,28 @@ pub struct StatefulSet {
     pub service_name: String,
     pub selector: BTreeMap<String, String>,
     pub claim_templates: Vec<String>,
+    /// The controller among its `ownerReferences`.
+    pub owner: Option<Owner>,
     pub layout: Layout,
+}
+
+/// The object that made another one and controls it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// `GROUP/VERSION`.
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    pub uid: String,
+}
+
+impl Owner {
+    /// The group, if this is a `MariaDB` object of mariadb-operator.
+    #[must_use]
+    pub fn operator(&self) -> Option<ApiGroup> {
+        ApiGroup::of_api_version(&self.api_version).filter(|_| self.kind == "MariaDB")
+    }
 }
 
 impl StatefulSet {
@@ -75,6 +97,70 @@ pub struct Layout {
     pub mounts: Vec<Mount>,
     /// Ways the template itself would found a new cluster, as found in command, args and env.
     pub bootstrap_switches: Vec<String>,
+    /// The chart that made the template, as far as its labels, paths and variables tell.
+    pub chart: Option<Chart>,
+    /// What in the template speaks of Galera (a port, an argument, a variable): a guess for when no server can be asked.
+    pub galera_signs: Vec<String>,
+    /// Until the startup probe has succeeded once, the liveness probe is not run.
+    pub startup_probe: Option<Probe>,
+    pub liveness_probe: Option<Probe>,
+}
+
+/// A chart by Bitnami.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chart {
+    pub kind: ChartKind,
+    /// From the label `helm.sh/chart`.
+    pub version: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChartKind {
+    /// `mariadb-galera`.
+    BitnamiGalera,
+    /// `mariadb`: one server, or a set for the primary and a set for the replicas.
+    Bitnami,
+}
+
+impl ChartKind {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BitnamiGalera => "mariadb-galera",
+            Self::Bitnami => "mariadb",
+        }
+    }
+}
+
+/// When the kubelet ends a container whose probe fails. Times in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub initial_delay: u32,
+    pub period: u32,
+    pub failures: u32,
+    /// How it asks.
+    pub handler: Handler,
+}
+
+/// How a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Handler {
+    /// Its command, words joined by blanks.
+    Exec(String),
+    /// A connection to a port, HTTP or gRPC, with the path if there is one.
+    Network(String),
+}
+
+impl Probe {
+    /// Seconds from the start of the container to its end if the probe never succeeds.
+    #[must_use]
+    pub const fn patience(&self) -> u32 {
+        self.initial_delay.saturating_add(self.period.saturating_mul(self.failures))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,12 +195,46 @@ pub struct Pod {
     pub ready: bool,
     /// Why it is not scheduled, from condition `PodScheduled` (reason: message).
     pub unscheduled: Option<String>,
+    /// `status.reason` and message of the pod as a whole: `Evicted: The node was low on resource: …`.
+    pub reason: Option<String>,
     /// Label `controller-revision-hash`.
     pub revision: Option<String>,
+    /// What a label says its role is: a hint that somebody wrote, never the truth.
+    pub role: Option<RoleLabel>,
     pub containers: Vec<Container>,
     pub init_containers: Vec<Container>,
     /// Names of the claims it mounts.
     pub claims: Vec<String>,
+}
+
+/// A label such as `k8s.mariadb.com/role=primary`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleLabel {
+    pub key: String,
+    pub value: String,
+    pub role: LabelledRole,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LabelledRole {
+    Primary,
+    Replica,
+}
+
+impl RoleLabel {
+    /// A label whose key ends in `role`, with a value that names the role of a database server.
+    #[must_use]
+    pub fn read(key: &str, value: &str) -> Option<Self> {
+        let role = match value.to_ascii_lowercase().as_str() {
+            "primary" | "master" | "leader" => LabelledRole::Primary,
+            "replica" | "secondary" | "slave" => LabelledRole::Replica,
+            _ => return None,
+        };
+        let is_role = key.rsplit('/').next() == Some("role");
+        is_role.then(|| Self { key: key.to_owned(), value: value.to_owned(), role })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +244,8 @@ pub struct Container {
     pub image: String,
     pub image_id: String,
     pub ready: bool,
+    /// Its startup probe has succeeded, or it has none. `None`: the node did not say.
+    pub started: Option<bool>,
     pub restarts: u32,
     pub state: ContainerState,
     pub last_end: Option<ContainerEnd>,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::Disk;
 use super::fact::Fact;
 use super::kubernetes::{Claim, EndpointSlice, Event, Node, Pod, Service, StatefulSet};
+use super::manager::Manager;
 use super::names::{Ordinal, Target};
 use super::server::Server;
 
@@ -32,6 +33,7 @@ pub struct Objects {
     pub endpoint_slices: Fact<Vec<EndpointSlice>>,
     pub nodes: Fact<Vec<Node>>,
     pub events: Fact<Vec<Event>>,
+    pub manager: Manager,
 }
 
 /// One ordinal: what Kubernetes says of its pod and volume, what the server says, what the files say.

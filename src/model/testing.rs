@@ -15,7 +15,9 @@ use super::kubernetes::{
     Claim, Container, ContainerState, EndpointSlice, Layout, Mount, Node, NodeReady, Pod, PodManagement, Service, StatefulSet,
     UpdateStrategy, VolumeSource,
 };
+use super::manager::Manager;
 use super::names::{Ordinal, Target};
+use super::operator::{ApiGroup, Condition, Mode, OperatorSpec, OperatorStatus, OperatorView};
 use super::replica::{Channel, IoThread};
 use super::server::{Binlog, Connections, Galera, Gtids, Server};
 use super::snapshot::{Member, Objects, Snapshot};
@@ -169,6 +171,7 @@ pub(crate) fn snapshot(servers: impl IntoIterator<Item = Server>) -> Snapshot {
             endpoint_slices: Fact::Known(vec![EndpointSlice { service: SET.to_owned(), endpoints: pods().collect() }]),
             nodes: Fact::Known((0..replicas).map(node).collect()),
             events: Fact::Known(Vec::new()),
+            manager: Manager::StatefulSet,
         },
         members,
     }
@@ -324,12 +327,15 @@ pub(crate) fn pod(ordinal: u32) -> Pod {
         phase: "Running".to_owned(),
         ready: true,
         unscheduled: None,
+        reason: None,
         revision: Some("db-6b7f".to_owned()),
+        role: None,
         containers: vec![Container {
             name: "mariadb".to_owned(),
             image: "mariadb:10.11".to_owned(),
             image_id: "docker.io/library/mariadb@sha256:0123".to_owned(),
             ready: true,
+            started: Some(true),
             restarts: 0,
             state: ContainerState::Running { since: Some(noon()) },
             last_end: None,
@@ -359,11 +365,57 @@ pub(crate) fn stateful_set(replicas: u32) -> StatefulSet {
         service_name: SET.to_owned(),
         selector: labels(),
         claim_templates: vec!["data".to_owned()],
+        owner: None,
         layout: Layout {
             container: "mariadb".to_owned(),
             image: "mariadb:10.11".to_owned(),
             mounts: vec![Mount { path: "/var/lib/mysql".to_owned(), volume: "data".to_owned(), source: VolumeSource::Claim }],
             bootstrap_switches: Vec::new(),
+            chart: None,
+            galera_signs: Vec::new(),
+            startup_probe: None,
+            liveness_probe: None,
+        },
+    }
+}
+
+/// The view of the operator on a healthy cluster of [`SET`], without a mode of its own.
+pub(crate) fn operator_view() -> OperatorView {
+    let condition = |name: &str, reason: &str, message: &str| Condition {
+        name: name.to_owned(),
+        holds: Some(true),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        since: Some(noon()),
+    };
+    OperatorView {
+        group: ApiGroup::MariaDb,
+        name: SET.to_owned(),
+        namespace: "shop".to_owned(),
+        uid: Uuid::from_u128(2000).to_string(),
+        deletion: None,
+        spec: OperatorSpec {
+            image: Some("mariadb:10.11".to_owned()),
+            replicas: 3,
+            suspended: false,
+            update_strategy: Some("ReplicasFirstPrimaryLast".to_owned()),
+            mode: Mode::Replication,
+            primary_index: Some(Ordinal(0)),
+            auto_failover: Some(true),
+            recovery_enabled: None,
+            force_bootstrap_in: None,
+            min_cluster_size: None,
+            max_scale: None,
+            data_plane_image: Some("ghcr.io/mariadb-operator/mariadb-operator:26.10.1".to_owned()),
+        },
+        status: OperatorStatus {
+            conditions: vec![condition("Ready", "StatefulSetReady", "Running"), condition("Updated", "Updated", "Updated")],
+            current_primary: Some(Ordinal(0).pod(SET)),
+            current_primary_index: Some(Ordinal(0)),
+            roles: (0..3)
+                .map(|ordinal| (Ordinal(ordinal).pod(SET), if ordinal == 0 { "Primary" } else { "Replica" }.to_owned()))
+                .collect(),
+            ..OperatorStatus::default()
         },
     }
 }

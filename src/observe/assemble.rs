@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{ContainerState, Pod, StatefulSet};
+use crate::model::manager::Manager;
 use crate::model::names::{Ordinal, Target};
 use crate::model::snapshot::{Member, Objects, Snapshot};
 
@@ -22,12 +23,13 @@ pub fn snapshot(set: StatefulSet, pods: Vec<Pod>, taken: Timestamp) -> Snapshot 
         taken,
         target,
         objects: Objects {
-            stateful_set: set,
             claims: Fact::Unknown(Why::NotAsked),
             services: Fact::Unknown(Why::NotAsked),
             endpoint_slices: Fact::Unknown(Why::NotAsked),
             nodes: Fact::Unknown(Why::NotAsked),
             events: Fact::Unknown(Why::NotAsked),
+            manager: Manager::of(&set, Fact::Unknown(Why::NotAsked)),
+            stateful_set: set,
         },
         members,
     }

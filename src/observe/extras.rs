@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::within;
+use super::{joined, within};
 use crate::api::Api;
 use crate::api::objects::{
-    ByNamespace, Scope, get_nodes, is_about, list_claims, list_endpoint_slices, list_nodes, list_services, list_warnings,
+    ByNamespace, OwnScope, Scope, get_nodes, is_about, list_claims, list_endpoint_slices, list_nodes, list_services,
+    list_warnings,
 };
-use crate::model::fact::{Fact, Why};
+use crate::model::fact::Fact;
 use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Service, StatefulSet};
 use crate::model::snapshot::Snapshot;
 
@@ -30,23 +31,10 @@ pub struct Found {
     events: Fact<ByNamespace<Event>>,
 }
 
-/// A scope that a task of its own can keep.
-#[derive(Clone)]
-struct OwnScope(Option<String>);
-
-impl OwnScope {
-    fn get(&self) -> Scope<'_> {
-        self.0.as_deref().map_or(Scope::AllNamespaces, Scope::Namespace)
-    }
-}
-
 impl Extras {
     /// Starts all lists.
     pub fn ask(api: &Api, scope: Scope<'_>) -> Self {
-        let scope = OwnScope(match scope {
-            Scope::Namespace(namespace) => Some(namespace.to_owned()),
-            Scope::AllNamespaces => None,
-        });
+        let scope = OwnScope::from(scope);
         macro_rules! start {
             ($list:ident) => {{
                 let (api, scope) = (api.clone(), scope.clone());
@@ -71,10 +59,6 @@ impl Extras {
         );
         Found { claims, services, slices, events }
     }
-}
-
-async fn joined<T>(task: JoinHandle<Fact<T>>) -> Fact<T> {
-    task.await.unwrap_or_else(|_| Fact::Unknown(Why::Failed("the request was given up".into())))
 }
 
 impl Found {

@@ -4,24 +4,29 @@ pub mod probe;
 
 mod assemble;
 mod extras;
+mod manager;
 mod server;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{FutureExt, join, join_all, try_join};
+use futures::future::{FutureExt, join, join_all, join3, try_join};
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::api::exec::{ExecEnd, exec_until};
 use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
 use crate::api::{Api, PodRef};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Pod, StatefulSet};
+use crate::model::manager::Manager;
 use crate::model::names::{Ordinal, Target};
+use crate::model::operator::OperatorView;
 use crate::model::snapshot::Snapshot;
+use crate::model::target_name::TargetName;
 use crate::process::Clock;
 
 use extras::Extras;
@@ -46,6 +51,22 @@ pub struct Depth {
     pub clock: Clock,
 }
 
+/// The cluster that a user has named, in the namespace in use.
+///
+/// # Errors
+/// Those of [`cluster`]; `mariadb/NAME` names a set that no `MariaDB` object is known to manage.
+pub async fn named(api: &Api, name: &TargetName, depth: Depth) -> Result<Snapshot, Failure> {
+    let target = Target { namespace: api.namespace().to_owned(), name: name.name().to_owned() };
+    let seen = cluster(api, &target, depth).await?;
+    match (name, &seen.objects.manager) {
+        (TargetName::MariaDb(name), Manager::StatefulSet) => {
+            let message = format!("no MariaDB {name} is seen in namespace {}, only a StatefulSet of that name", target.namespace);
+            Err(Failure::new(Kind::NotFound, message).hint(format!("name the set instead: sts/{name}")))
+        }
+        _ => Ok(seen),
+    }
+}
+
 /// One cluster: two rounds of requests, each in parallel.
 ///
 /// # Errors
@@ -53,9 +74,14 @@ pub struct Depth {
 pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapshot, Failure> {
     let scope = Scope::Namespace(&target.namespace);
     let extras = Extras::ask(api, scope);
+    let asked = manager::Asked::ask(api, &target.namespace, &target.name);
     let likely = Pods::Ordinals { set: &target.name, ordinals: LIKELY_ORDINALS };
-    let needed = try_join(get_stateful_set(api, &target.namespace, &target.name), list_pods(api, scope, &likely));
-    let (set, listed) = needed.await?;
+    let needed = try_join(get_stateful_set(api, &target.namespace, &target.name), list_pods(api, scope, &likely)).await;
+    let (set, listed) = match needed {
+        Ok(needed) => needed,
+        Err(failure) if failure.kind == Kind::NotFound => return Err(without_set(asked.wait(depth.pod_timeout).await, failure)),
+        Err(failure) => return Err(failure),
+    };
     let mut pods = pods_of(&set, listed.into_values().flatten());
     if set.wanted().any(|ordinal| !LIKELY_ORDINALS.contains(&ordinal.0)) {
         let wanted = Pods::Ordinals { set: &target.name, ordinals: set.start..set.start.saturating_add(set.replicas) };
@@ -65,11 +91,35 @@ pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapsho
     let mut snapshot = assemble::snapshot(set, pods, depth.clock.now());
     // The execs first: they take the connections of the first round.
     let nodes: Vec<String> = nodes_of(&snapshot);
-    let (samples, nodes) = join(look_at_members(api, &snapshot, depth, None), extras::nodes(api, nodes, depth.pod_timeout)).await;
+    let limit = depth.pod_timeout;
+    let (samples, nodes, manager) = join3(
+        look_at_members(api, &snapshot, depth, None),
+        extras::nodes(api, nodes, limit),
+        manager::of(api, &snapshot.objects.stateful_set, asked, limit),
+    )
+    .await;
     take(&mut snapshot, samples);
-    extras.wait(depth.pod_timeout).await.share(&mut snapshot);
+    extras.wait(limit).await.share(&mut snapshot);
     snapshot.objects.nodes = nodes;
+    snapshot.objects.manager = manager;
     Ok(snapshot)
+}
+
+/// Nothing runs under this name; a `MariaDB` object of it may have been there for long, and say why.
+fn without_set(found: Fact<Option<OperatorView>>, not_found: Failure) -> Failure {
+    let Fact::Known(Some(view)) = found else { return not_found };
+    let says = match view.status.condition("Ready") {
+        Some(ready) => format!("its condition Ready is {ready}"),
+        None => "the operator has said nothing of it yet: see that it runs, and watches this namespace".to_owned(),
+    };
+    let suspended = if view.spec.suspended { "; it is suspended" } else { "" };
+    let message = format!("MariaDB {0} in namespace {1} has no StatefulSet: {says}{suspended}", view.name, view.namespace);
+    Failure::new(Kind::NotFound, message).hint(format!(
+        "kubectl -n {} describe mariadbs.{} {}",
+        view.namespace,
+        view.group.name(),
+        view.name
+    ))
 }
 
 /// Every cluster of a namespace or of all: a number of lists that does not depend on how many clusters there are, then
@@ -85,9 +135,11 @@ pub async fn fleet(
     mut each: impl FnMut(&Snapshot),
 ) -> Result<Vec<Snapshot>, Failure> {
     let extras = Extras::ask(api, scope);
+    let managers = manager::AskedAll::ask(api, scope);
     let needed = try_join(list_stateful_sets(api, scope, selector), list_pods(api, scope, &Pods::OfAnySet));
     let (sets, mut listed) = needed.await?;
     let several = sets.len() > 1;
+    let groups = manager::groups(&sets);
     let mut snapshots: Vec<Snapshot> = Vec::with_capacity(sets.len());
     for set in sets {
         let (own, others) =
@@ -106,7 +158,8 @@ pub async fn fleet(
                 extras::nodes(api, nodes, depth.pod_timeout).await
             }
         };
-        Arc::new(join(extras.wait(depth.pod_timeout), asked).await)
+        let managers = managers.wait(api, groups, scope, depth.pod_timeout);
+        Arc::new(join3(extras.wait(depth.pod_timeout), asked, managers).await)
     }
     .shared();
     let permits = Semaphore::new(FAN_OUT);
@@ -114,10 +167,11 @@ pub async fn fleet(
         .into_iter()
         .map(|mut snapshot| async {
             let (samples, beside) = join(look_at_members(api, &snapshot, depth, Some(&permits)), beside.clone()).await;
-            let (found, nodes) = &*beside;
+            let (found, nodes, managers) = &*beside;
             take(&mut snapshot, samples);
             found.share(&mut snapshot);
             snapshot.objects.nodes.clone_from(nodes);
+            snapshot.objects.manager = managers.of(&snapshot.objects.stateful_set);
             snapshot
         })
         .collect();
@@ -188,6 +242,10 @@ fn take(snapshot: &mut Snapshot, samples: Vec<(Ordinal, Sample)>) {
             member.files = sample.files;
         }
     }
+}
+
+async fn joined<T>(task: JoinHandle<Fact<T>>) -> Fact<T> {
+    task.await.unwrap_or_else(|_| Fact::Unknown(Why::Failed("the request was given up".into())))
 }
 
 /// An extra within its deadline, or why not.

@@ -330,12 +330,7 @@ mod tests {
     fn the_script_carries_mount_paths_as_words_of_the_shell() {
         use crate::model::kubernetes::{Mount, VolumeSource};
         let mount = |path: &str| Mount { path: path.into(), volume: "data".into(), source: VolumeSource::Claim };
-        let layout = Layout {
-            container: "db".into(),
-            image: "mariadb:11.8".into(),
-            mounts: vec![mount("/data dir"), mount("/it's")],
-            bootstrap_switches: vec![],
-        };
+        let layout = Layout { mounts: vec![mount("/data dir"), mount("/it's")], ..crate::model::testing::stateful_set(1).layout };
         let text = script(&layout, Looks::Once);
         assert!(text.contains("mounts='/data dir\n/it'\\''s'\n"), "{text}");
         assert!(text.ends_with("\nsample\n--go\n"));

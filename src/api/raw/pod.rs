@@ -49,6 +49,8 @@ struct ClaimReference {
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     phase: String,
+    reason: String,
+    message: String,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     conditions: Vec<Condition>,
@@ -64,6 +66,7 @@ struct ContainerStatus {
     image_id: String,
     #[serde(default)]
     ready: bool,
+    started: Option<bool>,
     #[serde(default)]
     restart_count: u32,
     #[serde(default)]
@@ -127,12 +130,14 @@ impl State {
 impl Pod {
     /// `None`: it has no creation time, which the API server gives to every object.
     pub(in crate::api) fn into_model(self) -> Option<(String, OwnedPod)> {
-        let Self { metadata, spec, status } = self;
+        let Self { mut metadata, spec, status } = self;
         let condition = |kind: &str| status.conditions.iter().find(|condition| condition.r#type == kind);
         let ready = condition("Ready").is_some_and(|ready| ready.status == "True");
         let unscheduled = condition("PodScheduled").filter(|scheduled| scheduled.status == "False").map(Condition::words);
         let claims = spec.volumes.into_iter().filter_map(|volume| volume.persistent_volume_claim).map(|claim| claim.claim_name);
-        let controller = metadata.owner_references.into_iter().find(|owner| owner.controller).map(|owner| owner.uid);
+        let controller = metadata.take_controller().map(|owner| owner.uid);
+        let words = [status.reason.as_str(), status.message.as_str()];
+        let reason = words.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
         let pod = model::Pod {
             name: metadata.name,
             uid: metadata.uid,
@@ -143,6 +148,8 @@ impl Pod {
             phase: status.phase,
             ready,
             unscheduled,
+            reason: Some(reason).filter(|reason| !reason.is_empty()),
+            role: metadata.labels.iter().find_map(|(key, value)| model::RoleLabel::read(key, value)),
             revision: metadata.labels.get("controller-revision-hash").cloned(),
             containers: containers(spec.containers, status.container_statuses),
             init_containers: containers(spec.init_containers, status.init_container_statuses),
@@ -163,6 +170,7 @@ fn containers(specs: Vec<ContainerSpec>, mut statuses: Vec<ContainerStatus>) -> 
                 image,
                 image_id: status.image_id,
                 ready: status.ready,
+                started: status.started,
                 restarts: status.restart_count,
                 state: status.state.into_model(),
                 last_end: status.last_state.terminated.map(Terminated::into_model),
@@ -172,6 +180,7 @@ fn containers(specs: Vec<ContainerSpec>, mut statuses: Vec<ContainerStatus>) -> 
                 image,
                 image_id: String::new(),
                 ready: false,
+                started: None,
                 restarts: 0,
                 state: model::ContainerState::Unreported,
                 last_end: None,

@@ -96,8 +96,9 @@ fn extras(scene: &Scene) -> Option<Finding> {
     let mut finding = Finding::new(&rule::EXTRAS_UNREADABLE, summary);
     for gap in &extra {
         finding = finding.seen(gap.fact, &gap.why);
-        if matches!(gap.why, Why::Forbidden(_)) {
-            finding = finding.kubectl(&format!("auth can-i list {}", gap.fact));
+        if let Why::Forbidden(right) = &gap.why {
+            let words: Vec<&str> = right.split(' ').take(2).collect();
+            finding = finding.kubectl(&format!("auth can-i {}", words.join(" ")));
         }
     }
     (!extra.is_empty()).then_some(finding)

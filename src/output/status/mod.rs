@@ -2,6 +2,7 @@
 
 mod galera;
 mod list;
+mod manager;
 mod pod;
 mod replication;
 mod table;
@@ -15,6 +16,9 @@ use serde::Serialize;
 use self::galera::Transfers;
 pub use self::galera::{ComponentStatus, GaleraStatus, GcacheReach, OtherKind, OtherMember};
 pub use self::list::StatusList;
+pub use self::manager::{
+    BackupStatus, ChartStatus, ConditionStatus, ManagerKind, ManagerStatus, OperatorMode, OperatorStatus, OperatorWords,
+};
 pub use self::pod::{PodStatus, Role};
 pub use self::replication::{ReplicaStatus, ReplicationStatus};
 pub use self::unknown::{Unknown, Unseen};
@@ -80,6 +84,7 @@ pub struct Status {
     pub namespace: String,
     pub name: String,
     pub topology: Topology,
+    pub manager: ManagerStatus,
     pub state: State,
     /// The verdict in one line, for people; the text may change.
     pub headline: String,
@@ -154,6 +159,7 @@ impl Status {
             namespace: seen.target.namespace.clone(),
             name: seen.target.name.clone(),
             topology: (&topology).into(),
+            manager: ManagerStatus::new(seen),
             state: verdict.state,
             headline: verdict.headline.clone(),
             exit_code: exit.code(),

@@ -57,6 +57,9 @@ fn headline(status: &Status, out: &mut Styled) {
     let at = status.taken.strftime("%H:%M:%S UTC");
     let line = format!("{}/{}: {topology}{versions}, {ready} at {at}", status.namespace, status.name);
     out.hanging(Vec::new(), Label::Faint, &line);
+    if let Some(manager) = status.manager.words(status.taken) {
+        out.hanging(Vec::new(), Label::Faint, &manager);
+    }
 }
 
 fn findings(status: &Status, out: &mut Styled) {

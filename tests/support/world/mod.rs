@@ -13,6 +13,7 @@ use super::streams::Exec;
 
 pub mod galera;
 mod objects;
+mod operator;
 pub mod replication;
 mod sample;
 
@@ -50,6 +51,23 @@ pub struct Cluster {
     pub engine: Engine,
     /// Warning events: `KIND/NAME`, reason, message.
     pub warnings: Vec<(String, &'static str, &'static str)>,
+    /// mariadb-operator manages it.
+    pub operator: Option<Operator>,
+}
+
+/// What the operator was told and believes of a cluster, as the API server has it; a test writes into it what it wants.
+pub struct Operator {
+    /// `k8s.mariadb.com` …
+    pub group: &'static str,
+    /// `spec` and `status` of the `MariaDB` object.
+    pub spec: Value,
+    pub status: Value,
+    /// Whole `Backup` objects.
+    pub backups: Vec<Value>,
+    pub physical_backups: Vec<Value>,
+    pub jobs: Vec<Value>,
+    /// The StatefulSet has not been made.
+    pub without_set: bool,
 }
 
 pub enum Engine {
@@ -145,7 +163,19 @@ impl Cluster {
             members: (0..replicas).map(|ordinal| (ordinal, member(ordinal))).collect(),
             engine,
             warnings: Vec::new(),
+            operator: None,
         }
+    }
+
+    /// The same, managed by a mariadb-operator that is content.
+    pub fn managed(mut self) -> Self {
+        self.operator = Some(Operator::content(&self));
+        self
+    }
+
+    /// Its operator; the test knows that it has one.
+    pub fn operator(&mut self) -> &mut Operator {
+        self.operator.as_mut().expect("a cluster that is managed")
     }
 
     pub fn galera(namespace: &str, name: &str, replicas: u32) -> Self {
@@ -245,9 +275,18 @@ impl World {
             .collect()
     }
 
-    fn objects(&self, resource: &str, scope: Option<&str>) -> Option<Vec<Value>> {
+    fn objects(&self, group: &str, resource: &str, scope: Option<&str>) -> Option<Vec<Value>> {
+        let operated = |cluster: &Cluster| cluster.operator.as_ref().is_some_and(|operator| operator.group == group);
+        if group != "batch" && self.clusters.iter().any(operated) {
+            let own = |cluster: &Cluster| if operated(cluster) { cluster.operator_objects(resource) } else { Vec::new() };
+            return Some(self.collect(scope, own));
+        }
         Some(match resource {
-            "statefulsets" => self.collect(scope, |cluster| vec![cluster.stateful_set()]),
+            "jobs" => self.collect(scope, |cluster| cluster.operator.as_ref().map_or_else(Vec::new, |it| it.jobs.clone())),
+            "statefulsets" => self.collect(scope, |cluster| {
+                let is_made = cluster.operator.as_ref().is_none_or(|operator| !operator.without_set);
+                if is_made { vec![cluster.stateful_set()] } else { Vec::new() }
+            }),
             "pods" => self.collect(scope, Cluster::pods),
             "persistentvolumeclaims" => self.collect(scope, Cluster::claims),
             "services" => self.collect(scope, Cluster::services),
@@ -292,7 +331,7 @@ impl Shared {
         if asked.resource == "pods/exec" {
             return self.exec(&world, &asked);
         }
-        let Some(objects) = world.objects(&asked.resource, asked.namespace.as_deref()) else {
+        let Some(objects) = world.objects(&asked.group, &asked.resource, asked.namespace.as_deref()) else {
             return Answer::error(404, "the server could not find the requested resource");
         };
         match &asked.name {
@@ -359,6 +398,8 @@ impl Shared {
 
 /// A request taken apart.
 struct Asked {
+    /// Empty for the core group.
+    group: String,
     verb: &'static str,
     resource: String,
     namespace: Option<String>,
@@ -368,7 +409,11 @@ struct Asked {
 impl Asked {
     fn of(request: &Request) -> Option<Self> {
         let parts: Vec<&str> = request.path.split('/').filter(|part| !part.is_empty()).collect();
-        let (["api", _, parts @ ..] | ["apis", _, _, parts @ ..]) = parts.as_slice() else { return None };
+        let (group, parts) = match parts.as_slice() {
+            ["api", _, parts @ ..] => ("", parts),
+            ["apis", group, _, parts @ ..] => (*group, parts),
+            _ => return None,
+        };
         let (namespace, parts) = match parts {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
             rest => (None, rest),
@@ -379,7 +424,7 @@ impl Asked {
             [resource, name, part] => (format!("{resource}/{part}"), Some((*name).to_owned())),
             _ => return None,
         };
-        Some(Self { verb: if name.is_some() { "get" } else { "list" }, resource, namespace, name })
+        Some(Self { group: group.to_owned(), verb: if name.is_some() { "get" } else { "list" }, resource, namespace, name })
     }
 
     /// 403 in the words of the API server, if the right is denied.
@@ -392,7 +437,8 @@ impl Asked {
                 None => "at the cluster scope".to_owned(),
             };
             let words = format!(
-                "{resource}{name} is forbidden: User \"someone\" cannot {verb} resource \"{resource}\" in API group \"\" {scope}"
+                "{resource}{name} is forbidden: User \"someone\" cannot {verb} resource \"{resource}\" in API group \"{}\" {scope}",
+                self.group
             );
             Answer::error(403, words)
         })

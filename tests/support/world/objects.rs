@@ -21,6 +21,7 @@ impl Cluster {
             "metadata": {
                 "name": self.name, "namespace": self.namespace, "uid": self.uid(), "resourceVersion": "100", "generation": 1,
                 "creationTimestamp": CREATED,
+                "ownerReferences": self.operator.iter().map(|operator| operator.owner(&self.name)).collect::<Vec<_>>(),
             },
             "spec": {
                 "replicas": self.replicas, "serviceName": self.name, "podManagementPolicy": "Parallel",
