@@ -34,7 +34,7 @@ pub struct Options {
     pub nodes: u32,
     /// Nothing but etcd and the API server.
     pub api_only: bool,
-    /// mariadb-operator, too.
+    /// mariadb-operator, too. A bed that had it once keeps it.
     pub operator: bool,
     pub progress: Progress,
 }
@@ -191,7 +191,9 @@ impl Bed {
         if let Some(_alone) = Ledger::at(self.layout.root()).claim()? {
             Faults::of(self).undo_all()?;
         }
-        if options.operator { operator::install(self, progress) } else { Ok(()) }
+        // Nodes that got other images have lost its one.
+        let operator = options.operator || (!options.api_only && operator::is_wanted(self));
+        if operator { operator::install(self, progress) } else { Ok(()) }
     }
 
     fn prepare_state(&self, kubernetes: &Path, shape: Shape) -> Result<()> {

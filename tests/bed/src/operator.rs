@@ -1,7 +1,7 @@
 //! mariadb-operator in the bed: brought up only where somebody wants it, since its build takes minutes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -48,6 +48,16 @@ pub fn install(bed: &Bed, progress: &Progress) -> Result<()> {
     })
 }
 
+/// Whether it has been brought up in this bed before.
+pub(crate) fn is_wanted(bed: &Bed) -> bool {
+    record(bed).exists()
+}
+
+/// Says which manifests were applied.
+fn record(bed: &Bed) -> PathBuf {
+    bed.layout().root().join("operator")
+}
+
 /// Gives the image to the node's containerd.
 fn import(node: &Node, image: &Path) -> Result<()> {
     let init =
@@ -66,7 +76,7 @@ fn apply(bed: &Bed, built: &Path, step: &Step) -> Result<()> {
             text.replace(from, to)
         });
     let kinds = read("crds.yaml")?;
-    let (record, wanted) = (bed.layout().root().join("operator"), digest([kinds.as_str(), own.as_str()]));
+    let (record, wanted) = (record(bed), digest([kinds.as_str(), own.as_str()]));
     if fs::read_to_string(&record).is_ok_and(|applied| applied == wanted) {
         return Ok(());
     }

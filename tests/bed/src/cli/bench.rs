@@ -9,7 +9,7 @@ use bed::testing::plugin::BINARY;
 use bed::testing::shape::NAME;
 
 use super::cargo::build;
-use super::demo::{self, NAMESPACE};
+use super::demo::{self, NAMESPACE, Source};
 use super::shell::equip;
 
 /// Runs the benchmark inside the bed's network; `words` choose parts of it.
@@ -19,7 +19,7 @@ use super::shell::equip;
 pub fn run(bed: &Bed, words: &[String]) -> Result<ExitCode> {
     // Before the plugin: both builds write it to the same place, and the one for benchmarks holds what only tests need.
     let speed = build("speed", &["bench", "--package=kubectl-mariadb", "--bench=speed", "--no-run"])?;
-    let plugin = demo::ready(bed, &Progress::new())?;
+    let plugin = demo::ready(bed, Source::Plain, &Progress::new())?;
     bed.enter_network()?;
     let mut bench = Command::new(speed);
     equip(&mut bench, bed, plugin.parent())?;

@@ -37,7 +37,7 @@ impl Release {
 
     fn archive_digest(self) -> String {
         let layers = self.layers_digest();
-        let top = TOP.iter().flat_map(|(name, _, content)| [*name, *content]);
+        let top = TOP.iter().chain(&BITNAMI_TOP).flat_map(|(name, _, content)| [*name, *content]);
         digest([RECIPE, &layers].into_iter().chain(top))
     }
 
@@ -93,6 +93,16 @@ const TOP: [(&str, u32, &str); 5] = [
     ("usr/local/bin/healthcheck.sh", 0o755, include_str!("../../images/mariadb/healthcheck.sh")),
 ];
 
+/// The user of Bitnami's image, which has no name there.
+const BITNAMI: u32 = 1001;
+
+/// Files of the layer that makes an image one like Bitnami's: name, mode, content.
+const BITNAMI_TOP: [(&str, u32, &str); 3] = [
+    ("etc/mysql/mariadb.cnf", 0o644, include_str!("../../images/mariadb-galera/my.cnf")),
+    ("opt/bitnami/scripts/mariadb-galera/entrypoint.sh", 0o755, include_str!("../../images/mariadb-galera/entrypoint.sh")),
+    ("opt/bitnami/scripts/mariadb-galera/run.sh", 0o755, include_str!("../../images/mariadb-galera/run.sh")),
+];
+
 /// What the layers of a release are, in their folder.
 #[derive(Debug, Serialize, Deserialize)]
 struct Layers {
@@ -117,7 +127,7 @@ impl Layers {
 }
 
 /// The archive with the images of a release: `bed.local/mariadb:<version>` each, the newest also
-/// as `:<series>`.
+/// as `:<series>` and, laid out like Bitnami's image, as `bed.local/mariadb-galera:<series>`.
 ///
 /// # Errors
 /// If a program is missing, the archive of Debian is out of reach, or a package does not install.
@@ -198,9 +208,44 @@ fn pack(series: &str, layers: Layers, place: &Path, name: &str) -> Result<()> {
             user: None,
         }
     };
-    let images: Vec<_> = layers.versions.into_iter().enumerate().map(image).collect();
+    let mut images: Vec<_> = layers.versions.into_iter().enumerate().map(image).collect();
+    let above = bitnami_top(&place.join("bitnami.tar"))?;
+    let unpacked = [unpacked, above.path.clone()];
+    let newest = images.first().context("a release has a version")?;
+    images.push(Image {
+        names: vec![format!("bed.local/mariadb-galera:{series}")],
+        layers: newest.layers.iter().cloned().chain([above]).collect(),
+        entrypoint: vec!["/opt/bitnami/scripts/mariadb-galera/entrypoint.sh".into()],
+        command: vec!["/opt/bitnami/scripts/mariadb-galera/run.sh".into()],
+        environment: vec!["PATH=/opt/bitnami/common/bin:/opt/bitnami/mariadb/bin:/opt/bitnami/mariadb/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()],
+        user: Some(BITNAMI),
+    });
     archive::write(&images, &place.join(name))?;
-    Ok(fs::remove_file(unpacked)?)
+    unpacked.iter().try_for_each(|layer| Ok(fs::remove_file(layer)?))
+}
+
+/// The layer above an image like the official one that moves what users see below /opt/bitnami and /bitnami.
+fn bitnami_top(path: &Path) -> Result<Layer> {
+    let mut writer = LayerWriter::create(path)?;
+    for folder in ["etc/mysql", "opt", "opt/bitnami", "opt/bitnami/mariadb", "opt/bitnami/mariadb/bin", "opt/bitnami/scripts"] {
+        writer.folder(folder, 0o755, 0)?;
+    }
+    writer.folder("opt/bitnami/scripts/mariadb-galera", 0o755, 0)?;
+    for folder in [".bootstrap", "conf", "conf/bitnami", "logs", "secrets", "tmp"] {
+        writer.folder(&format!("opt/bitnami/mariadb/{folder}"), 0o755, BITNAMI)?;
+    }
+    for folder in ["bitnami", "bitnami/mariadb", "docker-entrypoint-initdb.d"] {
+        writer.folder(folder, 0o755, BITNAMI)?;
+    }
+    for (name, mode, content) in BITNAMI_TOP {
+        writer.file(name, mode, content.as_bytes())?;
+    }
+    for (name, program) in
+        [("mariadb", "mariadb"), ("mariadb-admin", "mariadb-admin"), ("mysql", "mariadb"), ("mysqladmin", "mariadb-admin")]
+    {
+        writer.symlink(&format!("opt/bitnami/mariadb/bin/{name}"), &format!("/usr/bin/{program}"))?;
+    }
+    writer.finish()
 }
 
 /// The layer that makes MariaDB's packages an image: entry point, configuration, folders to mount on.

@@ -11,7 +11,7 @@ use mysql::{Conn, OptsBuilder};
 use serde_json::{Value, json};
 
 use super::run::{Ended, output, run, wait_until};
-use super::shape::{CONTAINER, Kind, NAME, Secrets, Shape, WRITER};
+use super::shape::{Kind, NAME, Secrets, Shape, Source, WRITER};
 use crate::Bed;
 
 /// Namespaces of tests carry it: leftovers are found by it.
@@ -54,9 +54,11 @@ impl Pod {
         self.ip.as_deref().with_context(|| format!("pod {} has no address", self.name))
     }
 
-    fn from(object: &Value) -> Self {
+    /// `container`: the one that runs the server.
+    fn from(object: &Value, container: &str) -> Self {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        let status = &object["status"]["containerStatuses"][0];
+        let mut containers = object["status"]["containerStatuses"].as_array().into_iter().flatten();
+        let status = containers.find(|status| status["name"] == container).unwrap_or(&Value::Null);
         let state = status["state"].as_object().and_then(|state| state.iter().next());
         Self {
             name: text("/metadata/name").unwrap_or_default(),
@@ -85,7 +87,7 @@ impl Cluster {
     pub fn create(bed: &Bed, shape: Shape) -> Result<Self> {
         let secrets =
             Secrets { root: random("root", 16)?, writer: random("writer", 16)?, replication: random("replication", 16)? };
-        let namespace = random(&format!("{:?}", shape.kind).to_lowercase(), 6)?;
+        let namespace = random(&shape.name().replace('_', "-"), 6)?;
         let cluster = Self { bed: bed.clone(), namespace, shape, secrets };
         let label = json!({LABEL: "yes"});
         let mut items =
@@ -100,7 +102,7 @@ impl Cluster {
     /// # Errors
     /// It is not healthy within `limit`.
     pub fn settle(&self, limit: Duration) -> Result<Duration> {
-        if self.shape.kind == Kind::Replication {
+        if self.shape.kind == Kind::Replication && self.shape.source != Source::Operator {
             wait_until("the primary is open", limit, || self.open(0))?;
         }
         self.wait_healthy(limit)
@@ -137,8 +139,12 @@ impl Cluster {
     /// # Errors
     /// The API server does not say.
     pub fn pods(&self) -> Result<Vec<Pod>> {
-        let list: Value = serde_json::from_str(&self.kubectl(&["get", "pods", "-l", "app=db", "-o", "json"])?)?;
-        let mut pods: Vec<_> = list["items"].as_array().into_iter().flatten().map(Pod::from).collect();
+        let list: Value = serde_json::from_str(&self.kubectl(&["get", "pods", "-o", "json"])?)?;
+        // Labels also find the pods of Jobs.
+        let of_set = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["kind"] == "StatefulSet";
+        let container = self.shape.layout().container;
+        let all = list["items"].as_array().into_iter().flatten();
+        let mut pods: Vec<_> = all.filter(of_set).map(|pod| Pod::from(pod, container)).collect();
         pods.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(pods)
     }
@@ -146,7 +152,7 @@ impl Cluster {
     /// # Errors
     /// There is no such pod.
     pub fn pod(&self, ordinal: u32) -> Result<Pod> {
-        Ok(Pod::from(&self.get(&format!("pod/{NAME}-{ordinal}"))?))
+        Ok(Pod::from(&self.get(&format!("pod/{NAME}-{ordinal}"))?, self.shape.layout().container))
     }
 
     /// Runs SQL in the pod as root through its socket, as `kubectl exec` does it; answers tab-separated rows.
@@ -154,8 +160,9 @@ impl Cluster {
     /// # Errors
     /// The server or the exec fails.
     pub fn sql(&self, ordinal: u32, sql: &str) -> Result<String> {
-        let client = "MYSQL_PWD=\"$MARIADB_ROOT_PASSWORD\" exec mariadb -uroot -N -B --raw --connect-timeout=3";
-        let ended = self.exec(ordinal, client, sql)?;
+        // The password goes ahead of the SQL: some shapes have none in the environment.
+        let client = "IFS= read -r MYSQL_PWD; export MYSQL_PWD; exec mariadb -uroot -N -B --raw --connect-timeout=3";
+        let ended = self.exec(ordinal, client, &format!("{}\n{sql}", self.secrets.root))?;
         ensure!(ended.is_success(), "{NAME}-{ordinal} refuses `{sql}`: {}", ended.stderr.trim());
         Ok(ended.stdout.trim_end().to_owned())
     }
@@ -166,7 +173,7 @@ impl Cluster {
     /// It is not done within 20 s.
     pub fn exec(&self, ordinal: u32, script: &str, stdin: &str) -> Result<Ended> {
         let pod = format!("{NAME}-{ordinal}");
-        let args = ["-n", &self.namespace, "exec", "-i", &pod, "-c", CONTAINER, "--", "sh", "-c", script];
+        let args = ["-n", &self.namespace, "exec", "-i", &pod, "-c", self.shape.layout().container, "--", "sh", "-c", script];
         run(self.bed.kubectl(&args), stdin, Duration::from_secs(20))
     }
 
@@ -175,7 +182,7 @@ impl Cluster {
     /// # Errors
     /// The server does not answer within 2 s.
     pub fn connect(&self, pod: &Pod) -> Result<Conn> {
-        connect(pod.address()?, "root", &self.secrets.root)
+        self.connect_as(pod, "root", &self.secrets.root)
     }
 
     /// As [`Self::connect`], as the account of the writers.
@@ -183,7 +190,22 @@ impl Cluster {
     /// # Errors
     /// As [`Self::connect`].
     pub fn connect_writer(&self, pod: &Pod) -> Result<Conn> {
-        connect(pod.address()?, WRITER, &self.secrets.writer)
+        self.connect_as(pod, WRITER, &self.secrets.writer)
+    }
+
+    fn connect_as(&self, pod: &Pod, user: &str, password: &str) -> Result<Conn> {
+        let limit = Some(Duration::from_secs(2));
+        let address = pod.address()?;
+        let options = OptsBuilder::new()
+            .ip_or_hostname(Some(address))
+            .tcp_port(self.shape.layout().port)
+            .user(Some(user))
+            .pass(Some(password))
+            .prefer_socket(false)
+            .tcp_connect_timeout(limit)
+            .read_timeout(Some(Duration::from_secs(10)))
+            .write_timeout(limit);
+        Conn::new(options).with_context(|| format!("the server at {address} cannot be asked"))
     }
 
     /// Waits until SQL of every member, and Kubernetes, say twice that all is well.
@@ -211,8 +233,20 @@ impl Cluster {
         match self.shape.kind {
             Kind::Galera => self.look_galera(&pods),
             Kind::Replication => self.look_replication(&pods),
-            Kind::Single | Kind::Independent => pods.iter().try_for_each(|pod| Ok(self.connect(pod)?.query_drop("DO 1")?)),
-        }
+            // By the socket: one of them wants TLS otherwise.
+            Kind::Single | Kind::Independent => self.shape.ordinals().try_for_each(|ordinal| self.sql(ordinal, "DO 1").map(drop)),
+        }?;
+        if self.shape.source == Source::Operator { self.look_operator() } else { Ok(()) }
+    }
+
+    /// The operator sees what we see, and is done with what it was told.
+    fn look_operator(&self) -> Result<()> {
+        let object = self.get(&self.shape.target())?;
+        let conditions = || object["status"]["conditions"].as_array().into_iter().flatten();
+        ensure!(conditions().any(|one| one["type"] == "Ready"), "the operator has not said anything yet");
+        let doubts: Vec<_> = conditions().filter(|one| one["status"] != "True").map(|one| &one["message"]).collect();
+        ensure!(doubts.is_empty(), "the operator says {doubts:?}");
+        Ok(())
     }
 
     fn look_galera(&self, pods: &[Pod]) -> Result<()> {
@@ -264,7 +298,7 @@ impl Cluster {
     /// # Errors
     /// It has no volume yet.
     pub fn volume(&self, ordinal: u32) -> Result<PathBuf> {
-        let claim = self.get(&format!("pvc/data-{NAME}-{ordinal}"))?;
+        let claim = self.get(&format!("pvc/{}-{NAME}-{ordinal}", self.shape.layout().claim))?;
         let volume = claim["spec"]["volumeName"].as_str().context("the claim is not bound")?;
         let volume = self.get(&format!("pv/{volume}"))?;
         Ok(PathBuf::from(volume["spec"]["local"]["path"].as_str().context("no local volume")?))
@@ -299,7 +333,8 @@ pub struct Wsrep {
     pub size: u32,
     pub state_uuid: String,
     pub last_committed: i64,
-    /// `wsrep_incoming_addresses`, sorted.
+    /// Names of the last primary component's members, sorted. Not `wsrep_incoming_addresses`: on a member that joined while
+    /// another one did, that list may lack an address for good.
     pub members: Vec<String>,
 }
 
@@ -308,14 +343,12 @@ impl Wsrep {
     /// The server does not answer.
     pub fn of(server: &mut Conn) -> Result<Self> {
         let rows: Vec<(String, String)> = server.query("SHOW GLOBAL STATUS LIKE 'wsrep%'")?;
-        Ok(Self::from_rows(&rows))
+        let members = server.query("SELECT node_name FROM mysql.wsrep_cluster_members ORDER BY 1")?;
+        Ok(Self::from_rows(&rows, members))
     }
 
-    fn from_rows(rows: &[(String, String)]) -> Self {
+    fn from_rows(rows: &[(String, String)], members: Vec<String>) -> Self {
         let value = |name: &str| rows.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-        let mut members: Vec<_> =
-            value("wsrep_incoming_addresses").split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
-        members.sort();
         Self {
             status: value("wsrep_cluster_status").to_owned(),
             state: value("wsrep_local_state_comment").to_owned(),
@@ -337,20 +370,6 @@ impl Wsrep {
     }
 }
 
-fn connect(address: &str, user: &str, password: &str) -> Result<Conn> {
-    let limit = Some(Duration::from_secs(2));
-    let options = OptsBuilder::new()
-        .ip_or_hostname(Some(address))
-        .tcp_port(3306)
-        .user(Some(user))
-        .pass(Some(password))
-        .prefer_socket(false)
-        .tcp_connect_timeout(limit)
-        .read_timeout(Some(Duration::from_secs(10)))
-        .write_timeout(limit);
-    Conn::new(options).with_context(|| format!("the server at {address} cannot be asked"))
-}
-
 /// `prefix-` and hexadecimal digits that nobody else has.
 fn random(prefix: &str, digits: usize) -> Result<String> {
     let mut bytes = [0_u8; 8];
@@ -365,12 +384,14 @@ mod tests {
 
     #[test]
     fn a_pod_says_why_it_does_not_run() {
-        let pod = Pod::from(&json!({
+        let object = json!({
             "metadata": {"name": "db-1", "uid": "u"}, "spec": {"nodeName": "n2"},
             "status": {"phase": "Running", "containerStatuses": [
-                {"ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+                {"name": "agent", "ready": true},
+                {"name": "mariadb", "ready": false, "restartCount": 4, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
             ]},
-        }));
+        });
+        let pod = Pod::from(&object, "mariadb");
         assert_eq!((pod.container.as_str(), pod.restarts, pod.node().unwrap()), ("waiting: CrashLoopBackOff", 4, "n2"));
         assert_eq!(pod.address().unwrap_err().to_string(), "pod db-1 has no address");
     }
@@ -384,12 +405,11 @@ mod tests {
                 ("wsrep_ready", "ON"),
                 ("wsrep_cluster_size", "2"),
                 ("wsrep_cluster_state_uuid", uuid),
-                ("wsrep_incoming_addresses", "b:0,a:0"),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
         };
-        assert!(Wsrep::from_rows(&rows("6b1f0000-0000-11f1-0000-000000000000")).is_well(2));
-        assert!(!Wsrep::from_rows(&rows("00000000-0000-0000-0000-000000000000")).is_well(2));
-        assert_eq!(Wsrep::from_rows(&rows("x")).members, ["a:0", "b:0"]);
+        let well = |uuid: &str| Wsrep::from_rows(&rows(uuid), vec!["db-0".into(), "db-1".into()]).is_well(2);
+        assert!(well("6b1f0000-0000-11f1-0000-000000000000"));
+        assert!(!well("00000000-0000-0000-0000-000000000000"));
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use super::cluster::Cluster;
 use super::run::run;
+use super::shape::Source;
 use crate::Bed;
 
 /// An empty folder for what a trial leaves; what an earlier run left under this name is removed.
@@ -29,13 +30,27 @@ pub fn folder(bed: &Bed, trial: &str) -> Result<PathBuf> {
 pub fn keep(bed: &Bed, cluster: Option<&Cluster>, folder: &Path) {
     if let Some(cluster) = cluster {
         let namespace = cluster.namespace.as_str();
-        let objects = "statefulset,pod,pvc,service,endpointslice,pdb,configmap";
+        let objects = "statefulset,pod,pvc,service,endpointslice,pdb,configmap,job";
         save(bed, folder, "objects.yaml", &["-n", namespace, "get", objects, "-o", "yaml"]);
         save(bed, folder, "pods.txt", &["-n", namespace, "get", "pods", "-o", "wide"]);
         save(bed, folder, "events.txt", &["-n", namespace, "get", "events", "--sort-by=.metadata.creationTimestamp"]);
+        if cluster.shape.source == Source::Operator {
+            save(bed, folder, "operator.yaml", &["-n", namespace, "get", "mariadb,backup,physicalbackup", "-o", "yaml"]);
+            save(bed, folder, "operator.log", &["-n", "mariadb-operator", "logs", "deployment/mariadb-operator", "--timestamps"]);
+        }
         for pod in cluster.shape.pods() {
-            save(bed, folder, &format!("{pod}.log"), &["-n", namespace, "logs", &pod, "--timestamps"]);
-            save(bed, folder, &format!("{pod}.previous.log"), &["-n", namespace, "logs", &pod, "--timestamps", "-p"]);
+            save(
+                bed,
+                folder,
+                &format!("{pod}.log"),
+                &["-n", namespace, "logs", &pod, "--timestamps", "--all-containers", "--prefix"],
+            );
+            save(
+                bed,
+                folder,
+                &format!("{pod}.previous.log"),
+                &["-n", namespace, "logs", &pod, "--timestamps", "-c", cluster.shape.layout().container, "-p"],
+            );
         }
     }
     bed.logs_to(&folder.join("bed")).ok();

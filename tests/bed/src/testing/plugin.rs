@@ -75,7 +75,8 @@ impl Plugin {
     /// # Errors
     /// It does not end, or `-o json` prints something else than one document.
     pub fn status(&self, cluster: &Cluster, more: &[&str]) -> Result<Seen> {
-        let mut args = vec!["status", "sts/db", "-n", &cluster.namespace];
+        let target = cluster.shape.target();
+        let mut args = vec!["status", &target, "-n", &cluster.namespace];
         args.extend(more);
         let table = self.run(&args)?;
         args.extend(["-o", "json"]);

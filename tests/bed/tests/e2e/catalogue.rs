@@ -1,13 +1,13 @@
 //! All scenarios, in groups that share a cluster.
 
 use anyhow::Result;
-use bed::testing::shape::{Kind, Readiness, Shape, Start, Version};
+use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Source, Start, Version};
 
 use crate::contract;
 use crate::groups::{Group, Scenario};
 use crate::promises;
 use crate::stage::Stage;
-use crate::status::{self, access, galera, nodes, outage, replication, single};
+use crate::status::{self, access, galera, habits, nodes, outage, replication, single};
 
 type Body = fn(&Stage) -> Result<()>;
 
@@ -22,6 +22,7 @@ pub fn catalogue(all: bool) -> Vec<Group> {
     let mut groups = smoke(V11_8, V10_11);
     if all {
         groups.extend(smoke(V10_11, V11_8));
+        groups.extend(habit_groups(&Habit::ALL, V11_8));
         forget_repeated(&mut groups);
     }
     groups
@@ -31,6 +32,9 @@ pub fn catalogue(all: bool) -> Vec<Group> {
 fn smoke(one: Version, other: Version) -> Vec<Group> {
     let mut groups = galera_groups(one, other);
     groups.extend(other_groups(one, other));
+    groups.extend(operator_groups(one));
+    groups.extend(bitnami_groups(one));
+    groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -53,7 +57,7 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
             ],
         ),
         group(
-            Shape { readiness: Readiness::Answers, ..galera(other) },
+            Shape::plain(Plain { readiness: Readiness::Answers, ..Plain::default() }, Kind::Galera, other),
             &[
                 ("status::healthy_galera", KEEPS, status::healthy),
                 ("status::member_in_sst", KEEPS, galera::member_in_sst),
@@ -64,7 +68,10 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
             ],
         ),
         group(galera(other), &[("contract::galera", SPOILS, contract::galera)]),
-        group(Shape { start: Start::Plain, ..galera(one) }, &[("status::zero_uuid", SPOILS, outage::zero_uuid)]),
+        group(
+            Shape::plain(Plain { start: Start::Plain, ..Plain::default() }, Kind::Galera, one),
+            &[("status::zero_uuid", SPOILS, outage::zero_uuid)],
+        ),
     ]
 }
 
@@ -96,6 +103,19 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
     ]
 }
 
+fn operator_groups(one: Version) -> Vec<Group> {
+    vec![group(Shape::operator(Kind::Galera, one), &[("status::healthy", KEEPS, status::healthy)])]
+}
+
+fn bitnami_groups(one: Version) -> Vec<Group> {
+    vec![group(Shape::bitnami(one), &[("status::healthy", KEEPS, status::healthy)])]
+}
+
+/// One server each, but for one of them.
+fn habit_groups(habits: &[Habit], version: Version) -> Vec<Group> {
+    habits.iter().map(|habit| group(Shape::habit(*habit, version), &[("status::habit", KEEPS, habits::habit)])).collect()
+}
+
 /// Those that have the bed to themselves.
 fn lonely_groups(one: Version, other: Version) -> Vec<Group> {
     let nodes = group(
@@ -115,9 +135,16 @@ fn lonely_groups(one: Version, other: Version) -> Vec<Group> {
 }
 
 fn group(shape: Shape, scenarios: &[(&str, bool, Body)]) -> Group {
+    let source = match shape.source {
+        Source::Plain(_) => String::new(),
+        _ => format!("::{}", shape.name().trim_start_matches("habit_")),
+    };
     let version = shape.version;
-    let scenario =
-        |(name, spoils, body): &(&str, bool, Body)| Scenario { name: format!("{name}::{version}"), spoils: *spoils, body: *body };
+    let scenario = |(name, spoils, body): &(&str, bool, Body)| Scenario {
+        name: format!("{name}{source}::{version}"),
+        spoils: *spoils,
+        body: *body,
+    };
     Group { shape, alone: false, scenarios: scenarios.iter().map(scenario).collect() }
 }
 

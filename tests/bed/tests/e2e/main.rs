@@ -14,10 +14,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use bed::Bed;
+use bed::progress::Progress;
 use bed::testing::cluster::delete_leftovers;
 use bed::testing::faults::Faults;
 use bed::testing::ledger::Ledger;
 use bed::testing::plugin::Plugin;
+use bed::testing::shape::Source;
 use libtest_mimic::Arguments;
 
 /// Two cores carry two Galera clusters that start at once.
@@ -49,6 +51,10 @@ fn run() -> Result<ExitCode> {
         return Ok(groups::list(catalogue, &options.harness));
     }
     let bed = Bed::open(&std::env::var("BED").unwrap_or_else(|_| "bed".to_owned()))?;
+    if catalogue.iter().any(|group| group.shape.source == Source::Operator) {
+        // Before any trial, so that none is slow because of it; and outside, where modules come from.
+        bed::operator::install(&bed, &Progress::new())?;
+    }
     bed.enter_network().context("the tests need a running bed: `cargo bed up`")?;
     let Some(_alone) = Ledger::at(bed.layout().root()).claim()? else {
         bail!("another test run uses this bed; wait for it, or bring up a second bed with --name");

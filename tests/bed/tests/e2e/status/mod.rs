@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod galera;
+pub mod habits;
 pub mod nodes;
 pub mod outage;
 pub mod replication;
@@ -22,7 +23,7 @@ pub fn healthy(stage: &Stage) -> Result<()> {
 
 fn forms_agree(stage: &Stage, seen: &Seen) -> Result<()> {
     let namespace = &stage.cluster.namespace;
-    let yaml = stage.plugin.run(&["status", "sts/db", "-n", namespace, "-o", "yaml"])?;
+    let yaml = stage.plugin.run(&["status", &stage.cluster.shape.target(), "-n", namespace, "-o", "yaml"])?;
     let yaml: serde_json::Value = serde_saphyr::from_str(&yaml.stdout)?;
     ensure!(shape_of(&yaml) == shape_of(&seen.document), "yaml and json differ:\n{yaml}\n{}", seen.document);
     for pod in stage.cluster.shape.pods() {
