@@ -25,11 +25,12 @@ pub fn run(mut process: Process) -> Exit {
     if let Some(words) = cli::complete::asked(&process.args) {
         return commands::complete::run(&words, &process).write(&mut process.stdout);
     }
-    let request = match cli::parse(std::mem::take(&mut process.args), process.terminal.width) {
+    let mut request = match cli::parse(std::mem::take(&mut process.args), process.terminal.width) {
         Ok(request) => request,
         Err(stop) => return output::stop(&mut process, &stop),
     };
     let mut printer = Printer::new(&mut process, request.output);
+    request.connection.log = printer.log(request.connection.verbosity);
     answer(&request, &process, &mut printer)
 }
 
@@ -42,6 +43,6 @@ fn answer(request: &Request, process: &Process, printer: &mut Printer) -> Exit {
             Err(failure) => printer.fail(&failure),
         },
         Verb::Status(args) => commands::status::run(request, args, process, printer),
-        Verb::Version(_) => printer.show(&commands::version::version()),
+        Verb::Version(args) => commands::version::run(request, args, process, printer),
     }
 }

@@ -14,3 +14,4 @@ mod rights;
 mod screens;
 mod session;
 mod status;
+mod version;

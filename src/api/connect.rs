@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,6 +20,7 @@ use crate::failure::{Failure, Kind};
 use super::access::{self, Access};
 use super::credential::{Credential, Plugin};
 use super::flags::ConnectionFlags;
+use super::log::LogLayer;
 use super::{Api, proxy};
 
 /// Where the service account of a pod is mounted.
@@ -55,8 +57,11 @@ pub async fn connect(flags: &ConnectionFlags, env: &BTreeMap<String, String>, ho
         None => None,
     };
     let config = config(url, &cluster, user, &namespace, env)?;
-    let client = build(config, credential.clone()).await?;
-    Ok(Api { client, server: server.into(), namespace: namespace.into(), request_timeout: flags.request_timeout, credential })
+    let server: Arc<str> = server.into();
+    let log = LogLayer { log: flags.log.clone(), server: Arc::clone(&server) };
+    let client = build(config, credential.clone(), log).await?;
+    let (namespace, log) = (namespace.into(), flags.log.clone());
+    Ok(Api { client, server, namespace, request_timeout: flags.request_timeout, credential, log })
 }
 
 /// Credentials that kubectl and kube prefer to the plugin's.
@@ -113,9 +118,9 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Failure> {
 }
 
 /// The client itself. Legacy `auth-provider` entries may run a command here, hence the own thread.
-async fn build(config: Config, credential: Option<Credential>) -> Result<kube::Client, Failure> {
+async fn build(config: Config, credential: Option<Credential>, log: LogLayer) -> Result<kube::Client, Failure> {
     let built = tokio::task::spawn_blocking(move || -> kube::Result<kube::Client> {
-        let builder = ClientBuilder::try_from(config)?;
+        let builder = ClientBuilder::try_from(config)?.with_layer(&log);
         Ok(match credential {
             // The layer needs a service that can be cloned, and kube's is not.
             Some(credential) => builder.with_layer(&BufferLayer::new(64)).with_layer(&AsyncFilterLayer::new(credential)).build(),

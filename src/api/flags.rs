@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::log::Log;
+
 /// The connection flags of kubectl, as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionFlags {
@@ -29,6 +31,7 @@ pub struct ConnectionFlags {
     pub request_timeout: Option<Duration>,
     /// A credential plugin may not talk to the person at the terminal.
     pub unattended: bool,
+    pub log: Log,
 }
 
 impl Default for ConnectionFlags {
@@ -51,6 +54,7 @@ impl Default for ConnectionFlags {
             client_key: None,
             request_timeout: Some(Duration::from_secs(10)),
             unattended: false,
+            log: Log::default(),
         }
     }
 }

@@ -9,11 +9,13 @@ use kube::core::params::{GetParams, ListParams};
 use serde::de::DeserializeOwned;
 
 use credential::Credential;
+use log::Log;
 use trouble::Trouble;
 
 pub mod connect;
 pub mod exec;
 pub mod flags;
+pub mod log;
 pub mod names;
 pub mod objects;
 pub mod session;
@@ -26,6 +28,7 @@ mod layout;
 mod proxy;
 mod raw;
 mod trouble;
+pub mod versions;
 
 /// A connection to one API server as one user. Clones share connections and credentials.
 #[derive(Clone)]
@@ -35,6 +38,7 @@ pub struct Api {
     namespace: Arc<str>,
     request_timeout: Option<Duration>,
     credential: Option<Credential>,
+    log: Log,
 }
 
 /// A container that can be asked to run something.
@@ -134,6 +138,7 @@ impl Api {
             None => answer.await,
         };
         let text = answer.map_err(|problem| Trouble::from_kube(ask, &self.server, problem))?;
+        self.log.body(&text);
         serde_json::from_str(&text).map_err(|problem| Trouble::unreadable(ask, &self.server, &problem))
     }
 }

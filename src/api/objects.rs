@@ -153,7 +153,7 @@ const fn stateful_sets<'a>(verb: &'static str, scope: Scope<'a>) -> Ask<'a> {
     Ask { verb, group: "/apis/apps/v1", resource: "statefulsets", namespace: scope.namespace(), name: None }
 }
 
-const fn listing<'a>(group: &'static str, resource: &'static str, scope: Scope<'a>) -> Ask<'a> {
+pub(super) const fn listing<'a>(group: &'static str, resource: &'static str, scope: Scope<'a>) -> Ask<'a> {
     Ask { verb: "list", group, resource, namespace: scope.namespace(), name: None }
 }
 
@@ -277,6 +277,17 @@ fn if_served<T>(found: Result<Vec<T>, Trouble>) -> Result<Vec<T>, Trouble> {
         Err(trouble) if trouble.kind == Kind::NotFound => Ok(Vec::new()),
         found => found,
     }
+}
+
+/// Objects with a label, in all pages, in our own terms.
+pub(super) async fn extra_list<R: DeserializeOwned, T>(
+    api: &Api,
+    ask: &Ask<'_>,
+    label: &str,
+    convert: impl Fn(R) -> T,
+) -> Fact<Vec<T>> {
+    let found = list::<R>(api, ask, ListParams::default().labels(label)).await;
+    Fact::from(found.map(|found| found.into_iter().map(convert).collect()).map_err(Into::into))
 }
 
 fn by_namespace<T>(found: impl Iterator<Item = (String, T)>) -> ByNamespace<T> {

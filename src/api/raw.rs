@@ -23,6 +23,13 @@ pub(super) struct Metadata {
     owner_references: Vec<OwnerReference>,
 }
 
+impl Metadata {
+    /// Namespace and name.
+    pub(super) fn place(self) -> (String, String) {
+        (self.namespace, self.name)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OwnerReference {

@@ -99,6 +99,7 @@ const FREE: &[&str] = &[
     "server",
     "tls_server_name",
     "token",
+    "verbosity",
 ];
 
 #[derive(Parser)]

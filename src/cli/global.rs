@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::duration;
 use crate::api::flags::ConnectionFlags;
+use crate::api::log::Log;
 
 /// kubectl's connection flags; pod exec obeys them too.
 #[derive(Args, Clone, Debug, Default)]
@@ -68,6 +69,22 @@ pub struct Connection {
     /// Limit of each request to the API server; 0: none
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse, default_value = "10s")]
     pub request_timeout: Duration,
+    /// Requests on stderr: 6 with how long they took, 7 headers, 8 answers, 9 whole answers
+    #[arg(
+        short,
+        long = "v",
+        global = true,
+        value_name = "LEVEL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "6",
+        default_value = "0",
+        hide_default_value = true
+    )]
+    pub verbosity: u8,
+    /// Where what `verbosity` asks for goes.
+    #[arg(skip)]
+    pub log: Log,
 }
 
 impl From<&Connection> for ConnectionFlags {
@@ -91,6 +108,7 @@ impl From<&Connection> for ConnectionFlags {
             client_key: typed.client_key,
             request_timeout: Some(typed.request_timeout).filter(|limit| !limit.is_zero()),
             unattended: false,
+            log: typed.log,
         }
     }
 }

@@ -56,12 +56,17 @@ pub struct Explain {
     pub code: Option<String>,
 }
 
-/// The version of this plugin
+/// The versions of this plugin, of Kubernetes, of the operator and of the servers
+///
+/// What may not be asked or does not answer is `?`; the exit code stays 0.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Version {
-    /// Only this plugin's version; nothing else is known yet
-    #[arg(long, hide = true)]
+    /// Only this plugin's version; asks nobody
+    #[arg(long)]
     pub client: bool,
+    /// The servers of every namespace
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
 }
 
 /// A command line that ends here: help, the version, or a mistake.

@@ -45,10 +45,10 @@ fn help_is_on_stdout() {
 fn the_version_is_told_in_every_form() {
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(stdout(&["--version"]), format!("kubectl-mariadb {version}\n"));
-    assert_eq!(stdout(&["version"]), format!("Client Version: v{version}\n"));
+    assert_eq!(stdout(&["version", "--client"]), format!("Client Version: v{version}\n"));
     assert_eq!(stdout(&["version", "--client", "-o", "name"]), format!("v{version}\n"));
     assert_eq!(
-        stdout(&["-o", "yaml", "version"]),
+        stdout(&["-o", "yaml", "version", "--client"]),
         format!("apiVersion: kubectl-mariadb/v1alpha1\nkind: Version\nclientVersion: v{version}\n")
     );
 }

@@ -4,6 +4,7 @@ mod exit;
 pub mod finding;
 pub mod rules;
 pub mod verdict;
+pub mod versions;
 
 pub use exit::{Gap, Unobserved, exit, unobserved};
 pub use rules::{catalog, catalog_markdown, explain};

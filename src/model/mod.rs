@@ -10,6 +10,7 @@ pub mod kubernetes;
 pub mod manager;
 pub mod names;
 pub mod operator;
+pub mod operator_version;
 pub mod position;
 pub mod quorum;
 pub mod replica;

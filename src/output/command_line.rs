@@ -31,6 +31,8 @@ impl OwnFlags {
             client_certificate,
             client_key,
             request_timeout: _,
+            verbosity: _,
+            log: _,
         } = connection;
         let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let mut flags = Vec::new();

@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod complete;
 pub mod completion;
 pub mod explain;
+mod log;
 pub mod progress;
 #[cfg(test)]
 pub(crate) mod schema;
@@ -18,11 +19,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::api::log::Log;
 use crate::cli::Stop;
 use crate::cli::global::{Colour, Format, Output};
 use crate::failure::{Exit, Failure, Kind};
 use crate::process::Process;
 
+use self::log::Shared;
 use self::structured::Failed;
 use self::style::Label;
 use self::styled::Styled;
@@ -57,7 +60,7 @@ pub fn stop(process: &mut Process, stop: &Stop) -> Exit {
 /// Writes answers and failures in the form that was asked for. It owns the streams: nobody else can write to them.
 pub struct Printer {
     stdout: Box<dyn Write + Send>,
-    stderr: Box<dyn Write + Send>,
+    stderr: Shared,
     output: Output,
     width: Option<u16>,
     colour_stdout: bool,
@@ -75,8 +78,14 @@ impl Printer {
             colour_stdout: colour(process.terminal.stdout_is),
             colour_stderr: colour(process.terminal.stderr_is),
             stdout: std::mem::replace(&mut process.stdout, Box::new(io::sink())),
-            stderr: std::mem::replace(&mut process.stderr, Box::new(io::sink())),
+            stderr: Shared::new(std::mem::replace(&mut process.stderr, Box::new(io::sink()))),
         }
+    }
+
+    /// Where the lines of `-v` go.
+    #[must_use]
+    pub fn log(&self, level: u8) -> Log {
+        self.stderr.log(level)
     }
 
     /// Shows the answer. A reader that went away is no failure: the exit code stays the answer's.

@@ -7,7 +7,7 @@ use super::Screen;
 use super::explain::{Explanation, ExplanationList};
 use super::status::{Status, StatusList};
 use super::structured::{API_VERSION, Failed};
-use super::version::Version;
+use super::version::Versions;
 use crate::generated;
 
 fn schema<T: JsonSchema>(kind: &str) -> Value {
@@ -27,7 +27,7 @@ fn all() -> [(&'static str, Value); 6] {
         (Failed::KIND, schema::<Failed>(Failed::KIND)),
         (Status::KIND, schema::<Status>(Status::KIND)),
         (StatusList::KIND, schema::<StatusList>(StatusList::KIND)),
-        (Version::KIND, schema::<Version>(Version::KIND)),
+        (Versions::KIND, schema::<Versions>(Versions::KIND)),
     ]
 }
 

@@ -21,7 +21,7 @@ pub use self::manager::{
 };
 pub use self::pod::{PodStatus, Role};
 pub use self::replication::{ReplicaStatus, ReplicationStatus};
-pub use self::unknown::{Unknown, Unseen};
+pub use self::unknown::{Unknown, Unseen, split};
 
 use super::Screen;
 use super::command_line::OwnFlags;

@@ -26,6 +26,8 @@ pub struct World {
     pub clusters: Vec<Cluster>,
     /// Rights the user lacks: `list nodes`, `get pods/exec` …
     pub denied: BTreeSet<&'static str>,
+    /// Images of the operators that run beside.
+    pub operators: Vec<&'static str>,
     /// Every request fails so: `(503, "…")`.
     pub down: Option<(u16, &'static str)>,
 }
@@ -292,6 +294,7 @@ impl World {
             "services" => self.collect(scope, Cluster::services),
             "endpointslices" => self.collect(scope, Cluster::endpoint_slices),
             "events" => self.collect(scope, Cluster::events),
+            "deployments" => self.operators.iter().map(|image| objects::operator(image)).collect(),
             "namespaces" => {
                 let names: BTreeSet<&String> = self.clusters.iter().map(|cluster| &cluster.namespace).collect();
                 names.into_iter().map(|name| json!({ "metadata": { "name": name } })).collect()
@@ -321,6 +324,9 @@ impl Shared {
         let world = self.lock();
         if let Some((code, words)) = world.down {
             return Answer::error(code, words);
+        }
+        if request.path == "/version" {
+            return Answer::Json(json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.4" }));
         }
         let Some(asked) = Asked::of(request) else {
             return Answer::error(404, "the server could not find the requested resource");

@@ -173,3 +173,13 @@ impl Node {
         })
     }
 }
+
+/// The Deployment of a mariadb-operator, as its chart makes it.
+pub fn operator(image: &str) -> Value {
+    json!({
+        "metadata": {
+            "namespace": "ops", "name": "mariadb-operator", "labels": { "app.kubernetes.io/name": "mariadb-operator" },
+        },
+        "spec": { "template": { "spec": { "containers": [{ "name": "controller", "image": image }] } } },
+    })
+}
