@@ -22,11 +22,14 @@ const WHOLE_BODIES: u8 = 9;
 const CUT: usize = 1024;
 const HIDDEN: &str = "(not shown)";
 
+/// Takes a whole line.
+type Say = dyn Fn(&str) + Send + Sync;
+
 /// Where the lines go, and which there are.
 #[derive(Clone, Default)]
 pub struct Log {
     level: u8,
-    say: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    say: Option<Arc<Say>>,
 }
 
 impl Log {
@@ -53,7 +56,8 @@ impl Log {
     pub(super) fn body(&self, text: &str) {
         self.say(BODIES, || {
             let shown = shown(text);
-            let end = if self.level >= WHOLE_BODIES { shown.len() } else { shown.floor_char_boundary(CUT) };
+            let most = if self.level >= WHOLE_BODIES { shown.len() } else { shown.len().min(CUT) };
+            let end = (0..=most).rev().find(|end| shown.is_char_boundary(*end)).unwrap_or(0);
             let cut = if end < shown.len() { format!(" [cut: {} bytes in all, see -v=9]", shown.len()) } else { String::new() };
             format!("  body: {}{cut}", &shown[..end])
         });

@@ -11,6 +11,8 @@ use clap::{Args, ValueEnum};
 ///
 /// On Windows copy kubectl-mariadb.exe to kubectl_complete-mariadb.exe.
 ///
+/// Names come from the API server if it answers within 150 ms; KUBECTL_MARIADB_COMPLETION_TIMEOUT=500ms gives one far away more time.
+///
 /// `kubectl-mariadb …`: the script printed here, for example
 ///
 ///   source <(kubectl mariadb completion bash)

@@ -11,6 +11,7 @@ use crate::api::flags::ConnectionFlags;
 use crate::api::names::{self, KubeconfigNames};
 use crate::api::objects::{Pods, Scope, list_pods, list_stateful_sets};
 use crate::cli::complete::{Candidate, Names, Place, What, place};
+use crate::cli::duration;
 use crate::cli::global::Connection;
 use crate::decide::rules;
 use crate::failure::{Exit, Failure};
@@ -19,6 +20,8 @@ use crate::process::{Process, run_async};
 
 /// From the start of the program to its last line. Nobody waits longer for a list of words.
 const LIMIT: Duration = Duration::from_millis(150);
+/// More patience, for API servers far away: TCP, TLS and the request are three round trips.
+const LIMIT_VARIABLE: &str = "KUBECTL_MARIADB_COMPLETION_TIMEOUT";
 /// What starting the program and writing the answer take of it.
 const MARGIN: Duration = Duration::from_millis(15);
 
@@ -72,10 +75,14 @@ fn ask(
     question: impl AsyncFnOnce(Api) -> Result<Vec<Candidate>, Failure>,
 ) -> Result<Vec<Candidate>, Failure> {
     run_async(process.signals, async {
-        let end = Instant::now() + LIMIT.saturating_sub(MARGIN);
+        let end = Instant::now() + limit(process).saturating_sub(MARGIN);
         let answer = async { question(connect(flags, &process.env, process.home.as_deref()).await?).await };
         tokio::time::timeout_at(end, answer).await.unwrap_or_else(|_| Ok(Vec::new()))
     })
+}
+
+fn limit(process: &Process) -> Duration {
+    process.env.get(LIMIT_VARIABLE).and_then(|text| duration::parse(text).ok()).unwrap_or(LIMIT)
 }
 
 /// Sets that run MariaDB, and the operator's objects; in the form that was begun.
