@@ -120,7 +120,7 @@ fn check(args: &[&str]) -> Result<Count> {
 /// Everything that needs no cluster: the plugin's tests and the bed's own.
 fn hermetic(filter: &[String]) -> Result<Count> {
     let mut sum = Count::default();
-    for package in [&["--package=kubectl-mariadb"][..], &["--package=bed", "--lib", "--bins"]] {
+    for package in [&["--package=kubectl-mariadb"][..], &["--package=bed", "--lib", "--bins"], &["--package=release"]] {
         let mut test = cargo(&[&["test", "--quiet", "--no-fail-fast"], package, &["--"]].concat());
         sum = sum.and(counted(test.args(filter))?);
     }

@@ -1,4 +1,4 @@
-//! Kubernetes, CoreDNS and mariadb-operator, built from the Go module proxy: one static program each.
+//! Kubernetes, CoreDNS, mariadb-operator and krew, built from the Go module proxy: one static program each.
 
 mod go;
 pub(crate) mod tool;
@@ -29,6 +29,7 @@ pub const PROGRAMS: &[&str] =
 
 const USUAL_KUBERNETES: Duration = Duration::from_secs(300);
 const USUAL_COREDNS: Duration = Duration::from_secs(75);
+const USUAL_KREW: Duration = Duration::from_secs(30);
 const USUAL_OPERATOR: Duration = Duration::from_secs(165);
 
 const KUBERNETES_SOURCE: Source = Source {
@@ -47,6 +48,12 @@ const OPERATOR_SOURCE: Source = Source {
     main: Main::Package("github.com/mariadb-operator/mariadb-operator/v25/cmd/controller"),
     module: include_str!("../../go/operator/go.mod"),
     sums: include_str!("../../go/operator/go.sum"),
+};
+
+const KREW_SOURCE: Source = Source {
+    main: Main::Package("sigs.k8s.io/krew/cmd/krew"),
+    module: include_str!("../../go/krew/go.mod"),
+    sums: include_str!("../../go/krew/go.sum"),
 };
 
 const OPERATOR_MODULE: &str = "github.com/mariadb-operator/mariadb-operator/v25";
@@ -86,6 +93,20 @@ pub fn coredns(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
         progress.during("building CoreDNS", Some(USUAL_COREDNS), |step| go.build(&COREDNS_SOURCE, linker, "coredns", place, step))
     })?;
     Ok(place.join("coredns"))
+}
+
+/// The static program `krew`.
+///
+/// # Errors
+/// As [`kubernetes`].
+pub fn krew(cache: &Cache, progress: &Progress) -> Result<PathBuf> {
+    let go = Go::find(cache, progress)?;
+    let linker = "-s -w";
+    let digest = go.digest(&KREW_SOURCE, linker);
+    let place = cache.get("krew", &digest, |place| {
+        progress.during("building krew", Some(USUAL_KREW), |step| go.build(&KREW_SOURCE, linker, "krew", place, step))
+    })?;
+    Ok(place.join("krew"))
 }
 
 /// A folder with the static program `mariadb-operator` and the manifests of its module: `crds.yaml`, `role.yaml` (what it

@@ -37,7 +37,9 @@ fn requests(bed: &Bed, clusters: u32) -> Result<usize> {
     let said = String::from_utf8_lossy(&ended.stderr);
     let document: Value =
         serde_json::from_slice(&ended.stdout).with_context(|| format!("status ended with {}: {said}", ended.status))?;
-    let shown = document["items"].as_array().map_or(0, Vec::len);
+    // Other tests make sets at the same time, in namespaces of their own.
+    let ours = |item: &&Value| item["namespace"] == NAMESPACE;
+    let shown = document["items"].as_array().map_or(0, |items| items.iter().filter(ours).count());
     ensure!(shown == clusters as usize, "{shown} of {clusters} clusters are shown: {said}");
     let log = fs::read_to_string(bed.layout().log().join("audit.log"))?;
     let asked_by = format!("\"impersonatedUser\":{{\"username\":\"{user}\"");
@@ -46,7 +48,7 @@ fn requests(bed: &Bed, clusters: u32) -> Result<usize> {
 
 /// Creates StatefulSets and, as no controller does, their pods.
 fn make(bed: &Bed, numbers: Range<u32>) -> Result<()> {
-    let sets: Vec<Value> = numbers.map(|number| set(&format!("db{number}"))).collect();
+    let sets: Vec<Value> = numbers.map(|number| set(NAMESPACE, &format!("db{number}"))).collect();
     let made = create(bed, &sets)?;
     // kubectl prints one document after the other.
     let owners = serde_json::Deserializer::from_str(&made).into_iter::<Value>().collect::<Result<Vec<_>, _>>()?;
@@ -54,16 +56,16 @@ fn make(bed: &Bed, numbers: Range<u32>) -> Result<()> {
     create(bed, &pods).map(drop)
 }
 
-fn create(bed: &Bed, items: &[Value]) -> Result<String> {
+pub fn create(bed: &Bed, items: &[Value]) -> Result<String> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let args = ["create", "--filename=-", "--output=json"];
     output_of_input(&mut bed.kubectl(&args), &list.to_string())
 }
 
-fn set(name: &str) -> Value {
+pub fn set(namespace: &str, name: &str) -> Value {
     let labels = json!({"app": name});
     json!({
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE},
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "serviceName": name, "replicas": MEMBERS, "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container()]}},

@@ -3,6 +3,7 @@
 //! Arguments are those of any Rust test.
 
 mod fleet;
+mod plugin;
 
 use std::fs;
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let all = [
         ("pods_need_no_service_account", pods_need_no_service_account as Test),
         ("the_audit_log_tells_requests", the_audit_log_tells_requests),
+        ("plugin_is_installed_by_krew_and_completed_by_kubectl", plugin::is_installed_by_krew_and_completed_by_kubectl),
         ("a_fleet_costs_no_more_requests_than_a_few", fleet::costs_no_more_requests_than_a_few),
     ];
     let trial = |(name, test): (&str, Test)| {
