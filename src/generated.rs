@@ -31,6 +31,8 @@ fn exit_codes() {
          they show as `?`, and the last line names the missing rights.\n\n\
          With `-o json` or `-o yaml` there is exactly one document on stdout for every code but 2; \
          with `-o jsonl` it is the last line. A reader that closes the pipe early is no failure.\n\n\
+         `status --watch` ends with the code of the last verdict when `q` is pressed, and with 130 on Ctrl-C. A verdict of 0 \
+         becomes 4 while the API server is silent, and where `--settled` finds that two looks do not agree.\n\n\
          On Windows, kubectl may turn every code but 0 into 1; `kubectl-mariadb` called directly gives the real one.\n",
     );
     check("exit-codes.md", &text);

@@ -31,10 +31,10 @@ pub fn run(mut process: Process) -> Exit {
     };
     let mut printer = Printer::new(&mut process, request.output);
     request.connection.log = printer.log(request.connection.verbosity);
-    answer(&request, &process, &mut printer)
+    answer(&request, &mut process, &mut printer)
 }
 
-fn answer(request: &Request, process: &Process, printer: &mut Printer) -> Exit {
+fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Exit {
     match &request.verb {
         Verb::Completion(args) => printer.text(output::completion::script(args.shell)),
         Verb::Explain(cli::Explain { code: None }) => printer.show(&commands::explain::list()),
@@ -42,6 +42,10 @@ fn answer(request: &Request, process: &Process, printer: &mut Printer) -> Exit {
             Ok(explanation) => printer.show(&explanation),
             Err(failure) => printer.fail(&failure),
         },
+        Verb::Wait(args) => commands::wait::run(request, args, process, printer),
+        Verb::CanStop(args) => commands::can_stop::run(request, args, process, printer),
+        Verb::Status(args) if args.settled => commands::settled::run(request, args, process, printer),
+        Verb::Status(args) if args.watch => commands::watch::run(request, args, process, printer),
         Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(args) => commands::version::run(request, args, process, printer),
     }

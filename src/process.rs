@@ -2,11 +2,14 @@
 //!
 //! Nothing else in the program reads them, so a test runs the whole of it inside its own process.
 
+pub mod keys;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -32,6 +35,11 @@ pub struct Process {
 pub enum Clock {
     System,
     Fixed(Timestamp),
+    /// It was `start` at `began`.
+    Running {
+        start: Timestamp,
+        began: Instant,
+    },
 }
 
 impl Clock {
@@ -40,6 +48,7 @@ impl Clock {
         match self {
             Self::System => Timestamp::now(),
             Self::Fixed(at) => at,
+            Self::Running { start, began } => start + began.elapsed(),
         }
     }
 }
@@ -52,6 +61,22 @@ pub struct Terminal {
     pub stderr_is: bool,
     /// Columns of the terminal that stdout is; `None`: it is none.
     pub width: Option<u16>,
+    /// Its lines.
+    pub height: Option<u16>,
+    /// It is the one of this process, so that its size can change, and keys can be read as they are pressed.
+    pub own: bool,
+}
+
+impl Terminal {
+    /// With the size that it has now.
+    #[must_use]
+    pub fn measured(self) -> Self {
+        if !self.own {
+            return self;
+        }
+        let size = terminal_size::terminal_size().filter(|_| self.stdout_is);
+        Self { width: size.map(|(width, _)| width.0), height: size.map(|(_, height)| height.0), ..self }
+    }
 }
 
 impl Process {
@@ -59,7 +84,13 @@ impl Process {
     #[must_use]
     pub fn real() -> Self {
         let stdout_is = io::stdout().is_terminal();
-        let width = terminal_size::terminal_size().filter(|_| stdout_is).map(|(width, _)| width.0);
+        let terminal = Terminal {
+            stdin_is: io::stdin().is_terminal(),
+            stdout_is,
+            stderr_is: io::stderr().is_terminal(),
+            own: true,
+            ..Terminal::default()
+        };
         Self {
             args: std::env::args_os().collect(),
             env: std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect(),
@@ -68,7 +99,7 @@ impl Process {
             stdin: Box::new(io::stdin()),
             stdout: Box::new(io::stdout()),
             stderr: Box::new(io::stderr()),
-            terminal: Terminal { stdin_is: io::stdin().is_terminal(), stdout_is, stderr_is: io::stderr().is_terminal(), width },
+            terminal: terminal.measured(),
             signals: true,
         }
     }

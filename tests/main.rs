@@ -14,4 +14,7 @@ mod rights;
 mod screens;
 mod session;
 mod status;
+mod stop;
 mod version;
+mod wait;
+mod watch;

@@ -26,6 +26,10 @@ fn managed() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).managed()])
 }
 
+fn replication() -> Shared {
+    World::with([Cluster::replication("shop", "db", 3)])
+}
+
 fn fleet() -> Shared {
     World::with([Cluster::galera("shop", "db", 3), Cluster::replication("shop", "users", 3).managed()])
 }
@@ -36,6 +40,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "status NAME (of mariadb-operator)", args: &["status", "db"], world: managed },
     Command { name: "status (all of a namespace)", args: &["status"], world: fleet },
     Command { name: "status -A", args: &["status", "-A"], world: fleet },
+    Command { name: "can-stop POD", args: &["can-stop", "db-0"], world: replication },
     Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },
 ];
 
@@ -149,6 +154,9 @@ This table is no list of intentions: a test runs each command, notes every reque
 
 const MIDDLE: &str = "
 `explain`, `completion` of commands and flags, and `version --client` ask nothing.
+
+`status --watch` and `wait` need `list` and `watch` on everything that `status` gets and lists. Without `watch` they list every
+ten seconds.
 
 A right to exec into a database pod is the right to do anything in it: grant it to those who are on call. Passwords stay in
 the container; no command reads a Secret unless `--password-from` names one.

@@ -12,14 +12,18 @@ use credential::Credential;
 use log::Log;
 use trouble::Trouble;
 
+pub mod backoff;
 pub mod connect;
+pub mod disruption;
 pub mod exec;
 pub mod flags;
 pub mod log;
 pub mod names;
 pub mod objects;
+pub mod reach;
 pub mod session;
 pub mod sql;
+pub mod watch;
 
 mod access;
 mod channel;

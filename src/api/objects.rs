@@ -19,7 +19,7 @@ use super::trouble::Trouble;
 use super::{Api, Ask, raw};
 
 /// Objects per request, as kubectl asks.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// The label every pod of a StatefulSet carries; label selectors of the set also find pods of jobs.
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 
@@ -31,7 +31,8 @@ pub enum Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) const fn namespace(self) -> Option<&'a str> {
+    #[must_use]
+    pub const fn namespace(self) -> Option<&'a str> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
             Self::AllNamespaces => None,
@@ -108,7 +109,7 @@ pub enum Pods<'a> {
 }
 
 impl Pods<'_> {
-    fn selector(&self) -> String {
+    pub(super) fn selector(&self) -> String {
         match self {
             Self::Ordinals { set, ordinals } => {
                 let names: Vec<String> = ordinals.clone().map(|ordinal| Ordinal(ordinal).pod(set)).collect();
@@ -262,7 +263,7 @@ pub async fn list_backup_runs(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<(
 }
 
 /// The path of a group of mariadb-operator. None has ever served another version.
-const fn served(group: ApiGroup) -> &'static str {
+pub(super) const fn served(group: ApiGroup) -> &'static str {
     match group {
         ApiGroup::MariaDb => "/apis/k8s.mariadb.com/v1alpha1",
         ApiGroup::Enterprise => "/apis/enterprise.mariadb.com/v1alpha1",
@@ -303,21 +304,24 @@ fn extras<R, T>(found: Result<Vec<R>, Trouble>, convert: impl Fn(R) -> Option<(S
 }
 
 #[derive(Deserialize)]
-struct Page<T> {
+pub(super) struct Page<T> {
     #[serde(default)]
-    metadata: PageMetadata,
+    pub metadata: PageMetadata,
     // The API server writes null for an empty list of some kinds.
-    items: Option<Vec<T>>,
+    pub items: Option<Vec<T>>,
 }
 
 #[derive(Default, Deserialize)]
-struct PageMetadata {
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PageMetadata {
     #[serde(rename = "continue")]
-    next: Option<String>,
+    pub next: Option<String>,
+    /// What the list is of, and where a watch goes on.
+    pub resource_version: String,
 }
 
 /// All pages of a list. If the continuation expires on the way (410), once again from the start.
-async fn list<T: DeserializeOwned>(api: &Api, ask: &Ask<'_>, params: ListParams) -> Result<Vec<T>, Trouble> {
+pub(super) async fn list<T: DeserializeOwned>(api: &Api, ask: &Ask<'_>, params: ListParams) -> Result<Vec<T>, Trouble> {
     match pages(api, ask, params.clone()).await {
         Err(trouble) if trouble.code == Some(410) => pages(api, ask, params).await,
         result => result,

@@ -67,8 +67,13 @@ impl Trouble {
         }
     }
 
+    /// An answer ended before its end.
+    pub(super) fn broke(ask: &Ask<'_>, server: &str, problem: &io::Error) -> Self {
+        Self::broken(ask, server, problem)
+    }
+
     /// The server answered with an error status.
-    fn answered(ask: &Ask<'_>, server: &str, code: u16, words: &str) -> Self {
+    pub(super) fn answered(ask: &Ask<'_>, server: &str, code: u16, words: &str) -> Self {
         let words = if words.is_empty() { "no reason given" } else { words };
         let (kind, message, hint) = match code {
             401 => (

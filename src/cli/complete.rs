@@ -97,9 +97,12 @@ const FREE: &[&str] = &[
     "request_timeout",
     "selector",
     "server",
+    "timeout",
     "tls_server_name",
     "token",
     "verbosity",
+    "wishes",
+    "zone",
 ];
 
 #[derive(Parser)]

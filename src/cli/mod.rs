@@ -1,12 +1,15 @@
 //! The command line: types that say what was typed, and nothing else. No kube, no I/O.
 
+pub mod can_stop;
 pub mod complete;
 mod completion;
 pub mod duration;
 pub mod global;
+pub mod pod_name;
 pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod wait;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -14,9 +17,11 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::can_stop::CanStop;
 pub use self::completion::{Completion, Shell};
 use self::global::{Connection, Output};
 pub use self::status::Status;
+pub use self::wait::Wait;
 
 /// MariaDB on Kubernetes, for the person on call: what is true, and what to do about it
 #[derive(Parser, Clone, Debug)]
@@ -44,6 +49,8 @@ pub struct Request {
 #[derive(Subcommand, Clone, Debug)]
 pub enum Verb {
     Status(Status),
+    Wait(Wait),
+    CanStop(CanStop),
     Explain(Explain),
     Completion(Completion),
     Version(Version),

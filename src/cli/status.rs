@@ -18,6 +18,12 @@ pub struct Status {
     /// Only clusters with these labels, as in kubectl
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "target")]
     pub selector: Option<String>,
+    /// Stay, and show every change; on a terminal q ends it with the exit code of the last verdict
+    #[arg(short = 'w', long)]
+    pub watch: bool,
+    /// Look twice, at least eight seconds apart, and say whether anything moved between
+    #[arg(long, conflicts_with = "watch")]
+    pub settled: bool,
     /// Ask only the API server, run nothing in the pods
     #[arg(long)]
     pub no_exec: bool,

@@ -1,6 +1,10 @@
 //! One file per verb. No decisions, no formatting.
 
+pub mod can_stop;
 pub mod complete;
 pub mod explain;
+pub mod settled;
 pub mod status;
 pub mod version;
+pub mod wait;
+pub mod watch;

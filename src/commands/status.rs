@@ -35,7 +35,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     }
 }
 
-fn nothing(scope: Scope<'_>, selector: Option<&str>) -> Failure {
+pub(super) fn nothing(scope: Scope<'_>, selector: Option<&str>) -> Failure {
     let labels = selector.map(|selector| format!(" with the labels {selector}")).unwrap_or_default();
     match scope {
         Scope::Namespace(namespace) => {

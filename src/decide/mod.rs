@@ -1,10 +1,13 @@
 //! What it means and what to do. Pure, like `model/`.
 
+pub mod can_stop;
 mod exit;
 pub mod finding;
 pub mod rules;
+pub mod settled;
 pub mod verdict;
 pub mod versions;
+pub mod wish;
 
 pub use exit::{Gap, Unobserved, exit, unobserved};
 pub use rules::{catalog, catalog_markdown, explain};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The answer of one probe.
@@ -51,6 +52,15 @@ pub enum Obstacle {
     Silent,
     /// Error 2026: the client and the server do not agree on TLS.
     Tls,
+}
+
+/// Nothing new is heard of what was seen before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lost {
+    pub since: Timestamp,
+    /// One sentence.
+    pub why: String,
 }
 
 impl<T> Fact<T> {

@@ -1,6 +1,7 @@
 //! What is true. Values only: no clock, no network, no terminal, nothing of the other folders.
 
 pub mod disk;
+pub mod disruption;
 pub mod fact;
 pub mod galera;
 pub mod grastate;

@@ -25,10 +25,10 @@ pub struct Extras {
 
 /// What the lists brought.
 pub struct Found {
-    claims: Fact<ByNamespace<Claim>>,
-    services: Fact<ByNamespace<Service>>,
-    slices: Fact<ByNamespace<EndpointSlice>>,
-    events: Fact<ByNamespace<Event>>,
+    pub claims: Fact<ByNamespace<Claim>>,
+    pub services: Fact<ByNamespace<Service>>,
+    pub slices: Fact<ByNamespace<EndpointSlice>>,
+    pub events: Fact<ByNamespace<Event>>,
 }
 
 impl Extras {

@@ -1,6 +1,7 @@
 //! Looks at a cluster: API server and pod exec, in parallel, into one snapshot.
 
 pub mod probe;
+pub mod watch;
 
 mod assemble;
 mod extras;
@@ -132,6 +133,21 @@ pub async fn fleet(
     scope: Scope<'_>,
     selector: Option<&str>,
     depth: Depth,
+    each: impl FnMut(&Snapshot),
+) -> Result<Vec<Snapshot>, Failure> {
+    fleet_where(api, scope, selector, depth, |_| true, each).await
+}
+
+/// The same for those clusters only whose objects `are_meant`; the pods of the others are not asked.
+///
+/// # Errors
+/// The sets or their pods could not be listed.
+pub async fn fleet_where(
+    api: &Api,
+    scope: Scope<'_>,
+    selector: Option<&str>,
+    depth: Depth,
+    are_meant: impl Fn(&Snapshot) -> bool,
     mut each: impl FnMut(&Snapshot),
 ) -> Result<Vec<Snapshot>, Failure> {
     let extras = Extras::ask(api, scope);
@@ -148,6 +164,7 @@ pub async fn fleet(
         let pods = pods_of(&set, own.into_iter());
         snapshots.push(assemble::snapshot(set, pods, depth.clock.now()));
     }
+    snapshots.retain(are_meant);
     let nodes: Vec<String> = if several { Vec::new() } else { snapshots.iter().flat_map(nodes_of).collect() };
     // Beside the execs, for all clusters at once: no extra holds a pod up.
     let beside = async {
@@ -249,6 +266,6 @@ async fn joined<T>(task: JoinHandle<Fact<T>>) -> Fact<T> {
 }
 
 /// An extra within its deadline, or why not.
-async fn within<T>(limit: Duration, asked: impl Future<Output = Fact<T>>) -> Fact<T> {
+pub async fn within<T>(limit: Duration, asked: impl Future<Output = Fact<T>>) -> Fact<T> {
     tokio::time::timeout(limit, asked).await.unwrap_or(Fact::Unknown(Why::TimedOut(limit)))
 }

@@ -1,10 +1,12 @@
 //! The only place that writes to the terminal.
 
 pub mod age;
+pub mod can_stop;
 pub mod command_line;
 pub mod complete;
 pub mod completion;
 pub mod explain;
+pub mod live;
 mod log;
 pub mod progress;
 #[cfg(test)]
@@ -14,6 +16,7 @@ pub mod structured;
 pub mod style;
 pub mod styled;
 pub mod version;
+pub mod waited;
 
 use std::io::{self, Write};
 
@@ -23,8 +26,9 @@ use crate::api::log::Log;
 use crate::cli::Stop;
 use crate::cli::global::{Colour, Format, Output};
 use crate::failure::{Exit, Failure, Kind};
-use crate::process::Process;
+use crate::process::{Process, Terminal};
 
+use self::live::Live;
 use self::log::Shared;
 use self::structured::Failed;
 use self::style::Label;
@@ -62,9 +66,19 @@ pub struct Printer {
     stdout: Box<dyn Write + Send>,
     stderr: Shared,
     output: Output,
-    width: Option<u16>,
+    terminal: Terminal,
+    /// The terminal can be told where to write.
+    moves: bool,
     colour_stdout: bool,
     colour_stderr: bool,
+    live: Live,
+}
+
+impl Drop for Printer {
+    /// Whatever happens, the terminal is left as it was found.
+    fn drop(&mut self) {
+        self.end_live();
+    }
 }
 
 impl Printer {
@@ -74,7 +88,9 @@ impl Printer {
         let colour = |terminal| style::colour(output.color, &process.env, terminal);
         Self {
             output,
-            width: process.terminal.width,
+            terminal: process.terminal,
+            moves: process.env.get("TERM").is_none_or(|term| term != "dumb"),
+            live: Live::default(),
             colour_stdout: colour(process.terminal.stdout_is),
             colour_stderr: colour(process.terminal.stderr_is),
             stdout: std::mem::replace(&mut process.stdout, Box::new(io::sink())),
@@ -109,6 +125,70 @@ impl Printer {
         }
     }
 
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.output.format
+    }
+
+    /// Whether a screen that stays can be shown: people look at a terminal that can be drawn on.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.terminal.stdout_is && self.moves && matches!(self.output.format, Format::Table | Format::Wide)
+    }
+
+    /// Shows this now, in place of what was shown before; `below`: what follows under it, its last line always in view.
+    ///
+    /// # Errors
+    /// The terminal is gone.
+    pub fn show_live<S: Screen>(&mut self, answer: &S, below: &[String]) -> io::Result<()> {
+        self.terminal = self.terminal.measured();
+        let mut text = self.for_people(answer);
+        for line in below {
+            let line = line.replace(char::is_control, " ");
+            text.push_str(&Label::Faint.paint(&line, self.colour_stdout));
+            text.push('\n');
+        }
+        let text = self.live.show(&text, self.terminal.height);
+        self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
+    }
+
+    /// The terminal has another size, or something else was shown on it.
+    pub fn redraw(&mut self) {
+        self.live.forget();
+    }
+
+    fn end_live(&mut self) {
+        let text = self.live.end();
+        // Nobody is left to see it.
+        let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+    }
+
+    /// A line for people that do not look at a screen that stays: of what has changed.
+    ///
+    /// # Errors
+    /// The reader is gone.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        let text = text.replace(char::is_control, " ") + "\n";
+        self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
+    }
+
+    /// A value of `-o jsonl` of which the reader should know now.
+    ///
+    /// # Errors
+    /// The reader is gone.
+    pub fn event<S: Screen>(&mut self, value: &S) -> io::Result<()> {
+        let text = structured::text(Format::Jsonl, S::KIND, value).unwrap_or_default();
+        self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
+    }
+
+    /// What is being waited for, on stderr, whatever the form of the answer is.
+    pub fn progress(&mut self, text: &str) {
+        let text = text.replace(char::is_control, " ");
+        let text = Label::Faint.paint(&text, self.colour_stderr) + "\n";
+        // Nobody is left to be told.
+        let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+
     /// Shows a failure: a sentence and a hint on stderr, and the document that was asked for on stdout.
     pub fn fail(&mut self, failure: &Failure) -> Exit {
         self.complain(failure);
@@ -127,12 +207,13 @@ impl Printer {
             return answer.names().into_iter().map(|name| name + "\n").collect();
         }
         let wide = self.output.format == Format::Wide;
-        let mut out = Styled::new(!self.output.no_headers, self.width, wide);
+        let mut out = Styled::new(!self.output.no_headers, self.terminal.width, wide);
         answer.screen(wide, &mut out);
         out.paint(self.colour_stdout)
     }
 
     fn write(&mut self, text: &str, exit: Exit) -> Exit {
+        self.end_live();
         match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.complain(&Failure::new(Kind::Other, format!("the output cannot be written: {error}")));
@@ -143,6 +224,7 @@ impl Printer {
     }
 
     fn complain(&mut self, failure: &Failure) {
+        self.end_live();
         let word = |label: Label, word| label.paint(word, self.colour_stderr);
         let hint = failure.hint.as_ref().map(|hint| format!("\n{} {hint}\n", word(Label::Command, "hint:")));
         let text = format!("{} {}\n{}", word(Label::Error, "error:"), failure.message, hint.unwrap_or_default());

@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::Screen;
+use super::can_stop::CanStop;
 use super::explain::{Explanation, ExplanationList};
 use super::status::{Status, StatusList};
 use super::structured::{API_VERSION, Failed};
 use super::version::Versions;
+use super::waited::Waited;
 use crate::generated;
 
 fn schema<T: JsonSchema>(kind: &str) -> Value {
@@ -20,14 +22,16 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
     schema
 }
 
-fn all() -> [(&'static str, Value); 6] {
+fn all() -> [(&'static str, Value); 8] {
     [
+        (CanStop::KIND, schema::<CanStop>(CanStop::KIND)),
         (Explanation::KIND, schema::<Explanation>(Explanation::KIND)),
         (ExplanationList::KIND, schema::<ExplanationList>(ExplanationList::KIND)),
         (Failed::KIND, schema::<Failed>(Failed::KIND)),
         (Status::KIND, schema::<Status>(Status::KIND)),
         (StatusList::KIND, schema::<StatusList>(StatusList::KIND)),
         (Versions::KIND, schema::<Versions>(Versions::KIND)),
+        (Waited::KIND, schema::<Waited>(Waited::KIND)),
     ]
 }
 

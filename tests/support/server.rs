@@ -71,6 +71,8 @@ pub enum Answer {
     Cut(&'static str),
     /// A websocket, and what is behind it.
     Exec(ExecHandler),
+    /// An answer without an end of its own; an error cuts it.
+    Stream(tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>),
 }
 
 impl Answer {
@@ -264,6 +266,7 @@ impl Inner {
             Answer::Error(code, message) => response(code, "application/json", status(code, &message).to_string()),
             Answer::Page(code, text) => response(code, "text/html", text.to_owned()),
             Answer::Cut(start) => cut(start),
+            Answer::Stream(pieces) => streamed(pieces),
             Answer::Exec(handler) => upgrade(request, &seen, self.protocol, handler),
             Answer::Hang => unreachable!("it hangs above"),
         }
@@ -273,6 +276,12 @@ impl Inner {
 pub fn response(code: u16, kind: &str, text: String) -> hyper::Response<Body> {
     let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
     hyper::Response::builder().status(code).header("content-type", kind).body(body).unwrap()
+}
+
+fn streamed(pieces: tokio::sync::mpsc::Receiver<std::io::Result<Bytes>>) -> hyper::Response<Body> {
+    let pieces = stream::unfold(pieces, |mut pieces| async { Some((pieces.recv().await?, pieces)) });
+    let frames = futures::StreamExt::map(pieces, |piece| piece.map(Frame::data));
+    hyper::Response::builder().header("content-type", "application/json").body(StreamBody::new(frames).boxed()).unwrap()
 }
 
 fn cut(start: &'static str) -> hyper::Response<Body> {

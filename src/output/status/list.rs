@@ -34,6 +34,25 @@ impl StatusList {
     }
 }
 
+impl StatusList {
+    /// What is true of the look as a whole.
+    fn beside(&self, out: &mut Styled) {
+        if let Some((status, lost)) = self.items.iter().find_map(|status| Some((status, status.lost.as_ref()?))) {
+            let clock = |at: jiff::Timestamp| at.strftime("%H:%M:%S UTC");
+            let (since, from) = (clock(lost.since), clock(status.taken));
+            let text = format!("API server not reachable since {since}; what is shown is from {from} ({})", lost.message);
+            out.hanging(Vec::new(), Label::Error, &text);
+        }
+        for status in &self.items {
+            let Some(settled) = status.settled.as_ref().filter(|settled| !settled.settled) else { continue };
+            let moved: Vec<&str> = settled.moved.iter().chain(&settled.unseen).map(String::as_str).collect();
+            let place =
+                vec![Span::new(Label::Warning, "not settled"), Span::plain(format!(" {}/{}: ", status.namespace, status.name))];
+            out.hanging(place, Label::Plain, &moved.join("; "));
+        }
+    }
+}
+
 /// The worst codes and how many more there are: `MDB211 +2`. Info is not worth a look across a fleet.
 fn findings(status: &Status) -> Span {
     let mut worth = status.findings.iter().filter(|finding| finding.severity > Severity::Info);
@@ -59,6 +78,7 @@ impl Screen for StatusList {
             Column { head: "FINDINGS", yields: 0 },
         ];
         out.table(&columns, &self.items.iter().map(Self::row).collect::<Vec<_>>());
+        self.beside(out);
     }
 
     fn names(&self) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! One cluster: the document, made from a snapshot and its verdict.
 
+mod changes;
+mod followed;
 mod galera;
 mod list;
 mod manager;
@@ -13,6 +15,8 @@ mod unknown;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::changes::changes;
+pub use self::followed::Followed;
 use self::galera::Transfers;
 pub use self::galera::{ComponentStatus, GaleraStatus, GcacheReach, OtherKind, OtherMember};
 pub use self::list::StatusList;
@@ -28,8 +32,10 @@ use super::command_line::OwnFlags;
 use super::styled::Styled;
 use crate::decide;
 use crate::decide::finding::{Finding, Severity};
+use crate::decide::settled::Settlement;
 use crate::decide::{State, Verdict};
 use crate::failure::Exit;
+use crate::model::fact::Lost;
 use crate::model::galera::Groups;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::{Member, Snapshot};
@@ -105,9 +111,39 @@ pub struct Status {
     /// `null`: not a replicating set.
     pub replication: Option<ReplicationStatus>,
     pub unseen: Vec<Unseen>,
+    /// Only with `--watch`, while the API server is silent: everything else is what was seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<LostStatus>,
+    /// Only with `--settled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledStatus>,
     #[serde(skip)]
     #[cfg_attr(test, schemars(skip))]
     exit: Exit,
+}
+
+/// Since when, and why, nothing new is heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LostStatus {
+    pub since: Timestamp,
+    pub message: String,
+}
+
+/// What two looks say together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SettledStatus {
+    /// Both looks saw everything that is needed, and the same.
+    pub settled: bool,
+    /// When the first of the two looks began; the rest of the document is of the second.
+    pub first: Timestamp,
+    /// What changed between the looks, or is changing.
+    pub moved: Vec<String>,
+    /// What could not be seen.
+    pub unseen: Vec<String>,
 }
 
 /// One finding.
@@ -174,8 +210,37 @@ impl Status {
                 _ => None,
             },
             unseen: needed.chain(gaps.extra.iter().map(|gap| Unseen::new(gap, false))).collect(),
+            lost: None,
+            settled: None,
             exit,
         }
+    }
+
+    /// Nothing new is heard any more: without a worse verdict, what is so now is not known.
+    #[must_use]
+    pub fn lost(mut self, lost: Option<&Lost>) -> Self {
+        self.lost = lost.map(|lost| LostStatus { since: lost.since, message: lost.why.clone() });
+        if self.lost.is_some() && self.exit == Exit::Ok {
+            self.set_exit(Exit::Unobserved);
+        }
+        self
+    }
+
+    /// Compared with a look before this one: a verdict that did not hold for both is none.
+    #[must_use]
+    pub fn settled(mut self, first: &Snapshot, settlement: Settlement) -> Self {
+        let settled = settlement.is_settled();
+        let moved = settlement.moved.into_iter().chain(settlement.too_soon).collect();
+        self.settled = Some(SettledStatus { settled, first: first.taken, moved, unseen: settlement.unseen });
+        if !settled && self.exit == Exit::Ok {
+            self.set_exit(Exit::Unobserved);
+        }
+        self
+    }
+
+    fn set_exit(&mut self, exit: Exit) {
+        self.exit = exit;
+        self.exit_code = exit.code();
     }
 
     /// The primary in a word: a pod, or how many members of the primary component answered.

@@ -18,6 +18,8 @@ const VOLUME_ERROR_PERCENT: u64 = 95;
 
 pub(super) fn screen(status: &Status, wide: bool, out: &mut Styled) {
     headline(status, out);
+    lost(status, out);
+    settled(status, out);
     findings(status, out);
     out.end_line();
     pods(status, wide, out);
@@ -59,6 +61,31 @@ fn headline(status: &Status, out: &mut Styled) {
     out.hanging(Vec::new(), Label::Faint, &line);
     if let Some(manager) = status.manager.words(status.taken) {
         out.hanging(Vec::new(), Label::Faint, &manager);
+    }
+}
+
+fn lost(status: &Status, out: &mut Styled) {
+    let Some(lost) = &status.lost else { return };
+    let clock = |at: jiff::Timestamp| at.strftime("%H:%M:%S UTC");
+    let text = format!(
+        "API server not reachable since {}; what is shown is from {} ({})",
+        clock(lost.since),
+        clock(status.taken),
+        lost.message
+    );
+    out.hanging(Vec::new(), Label::Error, &text);
+}
+
+fn settled(status: &Status, out: &mut Styled) {
+    let Some(settled) = &status.settled else { return };
+    let between = format!("two looks, from {} on", settled.first.strftime("%H:%M:%S UTC"));
+    if settled.settled {
+        out.hanging(vec![Span::new(Label::Good, "settled")], Label::Plain, &format!(": {between}, saw the same"));
+        return;
+    }
+    out.hanging(vec![Span::new(Label::Warning, "not settled")], Label::Plain, &format!(": {between}, do not agree"));
+    for reason in settled.moved.iter().chain(&settled.unseen) {
+        out.hanging(vec![Span::plain("  - ")], Label::Faint, reason);
     }
 }
 

@@ -3,6 +3,8 @@
 //! A test changes the world between looks; what the program sees follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ mod objects;
 mod operator;
 pub mod replication;
 mod sample;
+mod watches;
 
 use galera::Galera;
 use replication::Replication;
@@ -30,6 +33,11 @@ pub struct World {
     pub operators: Vec<&'static str>,
     /// Every request fails so: `(503, "…")`.
     pub down: Option<(u16, &'static str)>,
+    /// One more cuts every watch and every exec there is.
+    pub cuts: u32,
+    /// One more ends every watch with 410.
+    pub expiries: u32,
+    pub told: watches::Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +59,8 @@ pub struct Cluster {
     pub args: Vec<String>,
     pub members: BTreeMap<u32, Member>,
     pub engine: Engine,
+    /// `status.disruptionsAllowed` of its budget.
+    pub disruptions_allowed: u32,
     /// Warning events: `KIND/NAME`, reason, message.
     pub warnings: Vec<(String, &'static str, &'static str)>,
     /// mariadb-operator manages it.
@@ -164,6 +174,7 @@ impl Cluster {
             args: Vec::new(),
             members: (0..replicas).map(|ordinal| (ordinal, member(ordinal))).collect(),
             engine,
+            disruptions_allowed: 1,
             warnings: Vec::new(),
             operator: None,
         }
@@ -255,13 +266,49 @@ impl Cluster {
 
 /// A world that a server and a test share.
 #[derive(Clone)]
-pub struct Shared(Arc<Mutex<World>>);
+pub struct Shared(Arc<Inner>);
+
+struct Inner {
+    world: Mutex<World>,
+    /// Counts changes; versions of objects are made of it.
+    changes: tokio::sync::watch::Sender<u64>,
+    /// Looks of all sessions and execs.
+    samples: AtomicUsize,
+}
+
+/// The world, to be changed: whoever watches it looks again afterwards.
+pub struct Guard<'a> {
+    world: Option<MutexGuard<'a, World>>,
+    inner: &'a Inner,
+}
+
+impl Deref for Guard<'_> {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        self.world.as_ref().expect("it is there until the end")
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut World {
+        self.world.as_mut().expect("it is there until the end")
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.inner.changes.send_modify(|changes| *changes += 1);
+        self.world = None;
+    }
+}
 
 impl World {
     /// Three ready nodes and these clusters.
     pub fn with(clusters: impl IntoIterator<Item = Cluster>) -> Shared {
         let nodes = ["n1", "n2", "n3"].map(|name| (name.to_owned(), Node::Ready)).into();
-        Shared(Arc::new(Mutex::new(Self { nodes, clusters: clusters.into_iter().collect(), ..Self::default() })))
+        let world = Mutex::new(Self { nodes, clusters: clusters.into_iter().collect(), ..Self::default() });
+        Shared(Arc::new(Inner { world, changes: tokio::sync::watch::Sender::new(100), samples: AtomicUsize::new(0) }))
     }
 
     /// The cluster of this name.
@@ -299,6 +346,8 @@ impl World {
                 let names: BTreeSet<&String> = self.clusters.iter().map(|cluster| &cluster.namespace).collect();
                 names.into_iter().map(|name| json!({ "metadata": { "name": name } })).collect()
             }
+            "poddisruptionbudgets" => self.collect(scope, Cluster::budgets),
+            "persistentvolumes" => self.collect(None, Cluster::volumes),
             "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
             _ => return None,
         })
@@ -306,8 +355,26 @@ impl World {
 }
 
 impl Shared {
-    pub fn lock(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+    pub fn lock(&self) -> Guard<'_> {
+        Guard { world: Some(self.0.world.lock().unwrap()), inner: &self.0 }
+    }
+
+    /// To look, not to change anything that can be watched.
+    fn peek(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().unwrap()
+    }
+
+    fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn version(&self) -> u64 {
+        *self.0.changes.borrow()
+    }
+
+    /// How often pods were looked at.
+    pub fn samples(&self) -> usize {
+        self.0.samples.load(Ordering::SeqCst)
     }
 
     pub async fn serve(&self) -> Server {
@@ -321,7 +388,7 @@ impl Shared {
 
     /// What the API server of this world says.
     pub fn answer(&self, request: &Request) -> Answer {
-        let world = self.lock();
+        let mut world = self.peek();
         if let Some((code, words)) = world.down {
             return Answer::error(code, words);
         }
@@ -337,11 +404,18 @@ impl Shared {
         if asked.resource == "pods/exec" {
             return self.exec(&world, &asked);
         }
+        if asked.verb == "watch" {
+            return watches::answer(self, &world, &asked, request);
+        }
         let Some(objects) = world.objects(&asked.group, &asked.resource, asked.namespace.as_deref()) else {
             return Answer::error(404, "the server could not find the requested resource");
         };
         match &asked.name {
-            None => Answer::Json(json!({ "metadata": { "resourceVersion": "100" }, "items": selected(objects, request) })),
+            None => {
+                let (version, items) = (self.version(), selected(objects, request));
+                world.told.note(request, version, &items);
+                Answer::Json(json!({ "metadata": { "resourceVersion": version.to_string() }, "items": items }))
+            }
             Some(name) => match objects.into_iter().find(|object| object["metadata"]["name"] == name.as_str()) {
                 Some(object) => Answer::Json(object),
                 None => Answer::error(404, format!("{} \"{name}\" not found", asked.resource)),
@@ -377,7 +451,10 @@ impl Shared {
             }
             script.push(line);
         }
-        let sample = || sample::of(self.lock().cluster(&cluster), ordinal);
+        let sample = || {
+            self.0.samples.fetch_add(1, Ordering::SeqCst);
+            sample::of(self.peek().cluster(&cluster), ordinal)
+        };
         match state {
             ExecState::Answers | ExecState::Missing => {}
             ExecState::Hangs => return exec.silence().await,
@@ -394,11 +471,26 @@ impl Shared {
             exec.stdout(text).await;
             return exec.exit(0).await;
         }
-        while exec.line().await.is_some() {
-            let text = sample();
-            exec.stdout(text).await;
+        let (mut changed, cuts) = (self.changes(), self.peek().cuts);
+        loop {
+            tokio::select! {
+                line = exec.line() => {
+                    let state = self.peek().clusters.iter().find(|one| one.name == cluster).map(|one| one.members[&ordinal].exec);
+                    match state.filter(|_| line.is_some()) {
+                        None => return exec.exit(0).await,
+                        Some(ExecState::Hangs) => return exec.silence().await,
+                        Some(_) => {}
+                    }
+                    let text = sample();
+                    exec.stdout(text).await;
+                }
+                _ = changed.changed() => {
+                    if self.peek().cuts != cuts {
+                        return exec.reset();
+                    }
+                }
+            }
         }
-        exec.exit(0).await;
     }
 }
 
@@ -430,7 +522,15 @@ impl Asked {
             [resource, name, part] => (format!("{resource}/{part}"), Some((*name).to_owned())),
             _ => return None,
         };
-        Some(Self { group: group.to_owned(), verb: if name.is_some() { "get" } else { "list" }, resource, namespace, name })
+        let watches = request.query("watch").is_some_and(|value| value == "true");
+        let verb = if watches {
+            "watch"
+        } else if name.is_some() {
+            "get"
+        } else {
+            "list"
+        };
+        Some(Self { group: group.to_owned(), verb, resource, namespace, name })
     }
 
     /// 403 in the words of the API server, if the right is denied.
@@ -452,7 +552,10 @@ impl Asked {
 }
 
 /// The label selectors the program uses: `key`, `key=value`, `key in (a,b)`.
-fn selected(objects: Vec<Value>, request: &Request) -> Vec<Value> {
+fn selected(mut objects: Vec<Value>, request: &Request) -> Vec<Value> {
+    if let Some(name) = request.query("fieldSelector").and_then(|fields| fields.strip_prefix("metadata.name=")) {
+        objects.retain(|object| object["metadata"]["name"] == name);
+    }
     let Some(selector) = request.query("labelSelector") else { return objects };
     let matches = |object: &Value| {
         let label = |key: &str| object["metadata"]["labels"][key.trim()].as_str();

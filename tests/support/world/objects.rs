@@ -110,6 +110,20 @@ impl Cluster {
         self.members.iter().map(claim).collect()
     }
 
+    /// Volumes on the disks of the nodes.
+    pub fn volumes(&self) -> Vec<Value> {
+        let volume = |ordinal: &u32| json!({ "metadata": { "name": format!("pv-{}", self.claim(*ordinal)) }, "spec": { "local": { "path": "/disk" } } });
+        self.members.keys().map(volume).collect()
+    }
+
+    pub fn budgets(&self) -> Vec<Value> {
+        vec![json!({
+            "metadata": { "name": self.name, "namespace": self.namespace, "generation": 1 },
+            "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app": self.name } } },
+            "status": { "disruptionsAllowed": self.disruptions_allowed, "observedGeneration": 1 },
+        })]
+    }
+
     /// The headless Service of the set, and one for clients.
     pub fn services(&self) -> Vec<Value> {
         let service = |name: String, headless: bool| {
@@ -166,7 +180,10 @@ impl Node {
             Self::Silent => ("Unknown", "NodeStatusUnknown"),
         };
         json!({
-            "metadata": { "name": name, "uid": format!("uid-{name}"), "creationTimestamp": CREATED },
+            "metadata": {
+                "name": name, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
+                "labels": { "topology.kubernetes.io/zone": format!("zone-{name}") },
+            },
             "spec": {},
             "status": { "conditions": [{ "type": "Ready", "status": status, "reason": reason, "message": "as the test says",
                 "lastTransitionTime": CREATED }] },

@@ -8,6 +8,7 @@ use crate::groups::{Group, Scenario};
 use crate::promises;
 use crate::stage::Stage;
 use crate::status::{self, access, galera, habits, nodes, outage, replication, single};
+use crate::watch;
 
 type Body = fn(&Stage) -> Result<()>;
 
@@ -48,6 +49,8 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
                 ("contract::galera", KEEPS, contract::galera),
                 ("status::healthy_galera", KEEPS, status::healthy),
                 ("status::member_killed", KEEPS, galera::member_killed),
+                ("watch::member_killed", KEEPS, watch::member_killed),
+                ("watch::allowed_stop_loses_nothing", KEEPS, watch::allowed_stop_loses_nothing),
                 ("status::no_right_to_exec", KEEPS, access::no_right_to_exec),
                 ("status::wrong_root_password", KEEPS, access::wrong_root_password),
                 ("status::nothing_there", KEEPS, access::nothing_there),
@@ -92,6 +95,7 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
             Shape::new(Kind::Replication, other),
             &[
                 ("status::healthy_replication", KEEPS, status::healthy),
+                ("watch::replication_keeps_its_primary", KEEPS, watch::replication_keeps_its_primary),
                 ("bed::replication_loses_nothing", KEEPS, promises::replication_loses_nothing),
             ],
         ),
@@ -124,6 +128,7 @@ fn lonely_groups(one: Version, other: Version) -> Vec<Group> {
             ("status::dead_node", KEEPS, nodes::dead_node),
             ("status::network_partition_of_a_node", KEEPS, nodes::network_partition),
             ("status::api_server_down", KEEPS, nodes::api_server_down),
+            ("watch::api_server_restart", KEEPS, watch::api_server_restart),
             ("status::claim_deleted", SPOILS, galera::claim_deleted),
         ],
     );

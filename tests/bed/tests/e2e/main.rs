@@ -9,6 +9,7 @@ mod groups;
 mod promises;
 mod stage;
 mod status;
+mod watch;
 
 use std::process::ExitCode;
 

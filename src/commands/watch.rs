@@ -1,0 +1,110 @@
+//! `status --watch`.
+
+use std::time::Duration;
+
+use crate::api::connect::connect;
+use crate::api::objects::{Scope, get_stateful_set, list_stateful_sets};
+use crate::cli::global::Format;
+use crate::cli::{self, Request};
+use crate::decide::verdict::verdict;
+use crate::failure::{Exit, Failure, Kind};
+use crate::model::snapshot::Snapshot;
+use crate::observe::Depth;
+use crate::observe::watch::{View, Watched, Watching};
+use crate::output::Printer;
+use crate::output::command_line::OwnFlags;
+use crate::output::status::{Followed, Status};
+use crate::process::keys::{Keys, Redraws};
+use crate::process::{Process, Terminal, run_async};
+
+use super::status::nothing;
+
+/// From one sample of a server to the next.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Shows every change until somebody ends it; `q` gives the exit code of the last verdict, Ctrl-C that of an interruption.
+pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer: &mut Printer) -> Exit {
+    if let Some(form) = unsuitable(printer.format()) {
+        return printer.fail(&form);
+    }
+    let flags = OwnFlags::new(&request.connection, args.all_namespaces);
+    let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
+    let mut shown = Followed::new(args.all_namespaces);
+    // With `| less` the keys are those of less.
+    let terminal = Terminal { stdin_is: process.terminal.stdin_is && printer.is_live(), ..process.terminal };
+    let mut keys = Keys::of(terminal, &mut process.stdin);
+    let work = async {
+        let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
+        let watched = find(&api, args).await?;
+        let mut redraws = Redraws::of(terminal);
+        let mut watching = Watching::start(&api, &watched, depth, EVERY);
+        loop {
+            let still_read = tokio::select! {
+                view = watching.next() => {
+                    let View { clusters, lost, forbidden } = view;
+                    if let Some(right) = forbidden {
+                        return Err(may_not(&right));
+                    }
+                    shown.take(clusters.iter().map(judged).map(|status| status.lost(lost.as_ref())).collect(), lost.as_ref());
+                    shown.show(printer)
+                }
+                () = redraws.next() => {
+                    printer.redraw();
+                    shown.show(printer)
+                }
+                () = keys.quit() => return Ok(()),
+            };
+            if !still_read {
+                return Ok(());
+            }
+        }
+    };
+    let ended = run_async(process.signals, work);
+    drop(keys);
+    match ended {
+        Ok(()) => shown.end(printer),
+        Err(failure) if failure.kind == Kind::Interrupted => {
+            shown.end(printer);
+            Exit::Interrupted
+        }
+        Err(failure) => printer.fail(&failure),
+    }
+}
+
+/// More than one document of these forms would be none.
+fn unsuitable(format: Format) -> Option<Failure> {
+    let form = match format {
+        Format::Table | Format::Wide | Format::Jsonl => return None,
+        Format::Json => "json",
+        Format::Yaml => "yaml",
+        Format::Name => "name",
+    };
+    Some(
+        Failure::new(Kind::Usage, format!("--watch does not go with -o {form}, which is one answer and not one per change"))
+            .hint("use -o jsonl for a document per change, or leave --watch out"),
+    )
+}
+
+/// Objects are followed by listing and watching them.
+pub(super) fn may_not(right: &str) -> Failure {
+    Failure::new(Kind::Forbidden, format!("you may not {right}"))
+        .hint(format!("you need the right to {right}, and to watch the same"))
+}
+
+/// One cluster if one is named or there is only one, else all of them.
+async fn find(api: &crate::api::Api, args: &cli::Status) -> Result<Watched, Failure> {
+    if let Some(target) = &args.target {
+        return Ok(Watched::one(&get_stateful_set(api, api.namespace(), target.name()).await?));
+    }
+    let scope = if args.all_namespaces { Scope::AllNamespaces } else { Scope::Namespace(api.namespace()) };
+    let sets = list_stateful_sets(api, scope, args.selector.as_deref()).await?;
+    match &sets[..] {
+        [] => Err(nothing(scope, args.selector.as_deref())),
+        [only] if !args.all_namespaces => Ok(Watched::one(only)),
+        _ => Ok(Watched::Many {
+            namespace: (!args.all_namespaces).then(|| api.namespace().to_owned()),
+            labels: args.selector.clone(),
+        }),
+    }
+}
