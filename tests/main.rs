@@ -9,6 +9,7 @@ mod exec;
 mod look;
 mod manager;
 mod objects;
+mod operator;
 mod requests;
 mod rights;
 mod screens;

@@ -200,12 +200,7 @@ pub async fn list_warnings(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Even
 #[must_use]
 pub fn is_about(event: &Event, set: &StatefulSet) -> bool {
     let name = event.object.rsplit('/').next().unwrap_or_default();
-    let claim_of = |template: &String| {
-        name.strip_prefix(template.as_str())
-            .and_then(|rest| rest.strip_prefix('-'))
-            .and_then(|pod| Ordinal::of_pod(&set.name, pod))
-    };
-    name == set.name || Ordinal::of_pod(&set.name, name).is_some() || set.claim_templates.iter().find_map(claim_of).is_some()
+    name == set.name || Ordinal::of_pod(&set.name, name).is_some() || set.ordinal_of_claim(name).is_some()
 }
 
 /// Every node.

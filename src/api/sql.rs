@@ -58,9 +58,9 @@ fn unescape(field: &str) -> String {
     text
 }
 
-/// Why a client run did not deliver, from its exit code and what it wrote to stderr.
+/// Why a client run did not deliver, from its exit code (`None`: it is not known) and what it wrote to stderr.
 #[must_use]
-pub fn obstacle(exit: i32, errors: &str) -> Why {
+pub fn obstacle(exit: Option<i32>, errors: &str) -> Why {
     let Some((code, line)) = errors.lines().find_map(error_line) else {
         return silent_or_failed(exit, errors);
     };
@@ -91,8 +91,12 @@ fn error_line(line: &str) -> Option<(u32, &str)> {
     Some((digits.parse().ok()?, line))
 }
 
-fn silent_or_failed(exit: i32, errors: &str) -> Why {
+fn silent_or_failed(exit: Option<i32>, errors: &str) -> Why {
     let said = errors.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    let Some(exit) = exit else {
+        let said = if said.is_empty() { "it said nothing".to_owned() } else { said };
+        return Why::Failed(format!("how the client ended is not known: {said}"));
+    };
     match exit {
         // `timeout` ends the client with 124; a shell reports a killed one as 128 + signal.
         124 | 137 | 143 => Why::NoSql {
@@ -144,12 +148,13 @@ mod tests {
             ("ERROR 1146 (42S02) at line 3: Table 'mysql.x' doesn't exist", None),
         ];
         for (text, expected) in cases {
-            let why = obstacle(1, &format!("warning: something\n{text}\n"));
+            let why = obstacle(Some(1), &format!("warning: something\n{text}\n"));
             let found = if let Why::NoSql { obstacle, .. } = &why { Some(*obstacle) } else { None };
             assert_eq!(found, expected, "{text}");
             assert!(why.to_string().contains(text), "{why}");
         }
-        assert!(matches!(obstacle(124, ""), Why::NoSql { obstacle: Obstacle::Silent, .. }));
-        assert!(matches!(obstacle(0, ""), Why::Failed(_)));
+        assert!(matches!(obstacle(Some(124), ""), Why::NoSql { obstacle: Obstacle::Silent, .. }));
+        assert!(matches!(obstacle(Some(0), ""), Why::Failed(_)));
+        assert!(obstacle(None, "").to_string().contains("not known"));
     }
 }

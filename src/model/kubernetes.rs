@@ -64,6 +64,13 @@ impl StatefulSet {
         self.wanted().any(|wanted| wanted == ordinal)
     }
 
+    /// The ordinal whose volume a claim of this name is, by the set's claim templates.
+    #[must_use]
+    pub fn ordinal_of_claim(&self, claim: &str) -> Option<Ordinal> {
+        let of = |template: &String| Ordinal::of_pod(&self.name, claim.strip_prefix(template.as_str())?.strip_prefix('-')?);
+        self.claim_templates.iter().find_map(of)
+    }
+
     pub fn wanted(&self) -> impl Iterator<Item = Ordinal> + use<> {
         (self.start..self.start.saturating_add(self.replicas)).map(Ordinal)
     }

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::disk::StateFile;
+use super::fact::{Fact, Why};
 use super::kubernetes::Service;
 use super::names::Ordinal;
+use super::operator::Mode;
 use super::replica::Channel;
 use super::server::Server;
 use super::snapshot::{Member, Snapshot};
@@ -79,6 +81,8 @@ impl Topology {
         } else if !silent.is_empty() && answers.values().any(dumps) {
             let primaries = answers.iter().filter(|(_, server)| dumps(server)).map(|(ordinal, _)| *ordinal);
             Self::Replication { primary: one_or_several(primaries.collect()) }
+        } else if answers.is_empty() && !silent.is_empty() && is_meant_for_galera(seen) {
+            Self::Galera
         } else if !silent.is_empty() || answers.is_empty() {
             Self::Unknown { silent }
         } else if answers.len() == 1 {
@@ -91,6 +95,15 @@ impl Topology {
 
 fn answers(seen: &Snapshot) -> BTreeMap<Ordinal, &Server> {
     seen.members.iter().filter_map(|(ordinal, member)| Some((*ordinal, member.server.known().ok()?))).collect()
+}
+
+/// No server runs, and no file can be read: what the operator was told, or what the template speaks of.
+fn is_meant_for_galera(seen: &Snapshot) -> bool {
+    let down = |member: &Member| matches!(member.server, Fact::Unknown(Why::NotRunning(_))) && member.files.known().is_err();
+    let nothing_known = seen.members.values().all(down);
+    let objects = &seen.objects;
+    let told = objects.manager.view().map(|view| view.spec.mode == Mode::Galera);
+    nothing_known && told.unwrap_or(!objects.stateful_set.layout.galera_signs.is_empty())
 }
 
 /// The files of a server that cannot be asked: Galera leaves a state file in every data directory it ever opened.

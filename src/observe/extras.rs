@@ -67,11 +67,14 @@ impl Found {
         let namespace = snapshot.target.namespace.clone();
         let set = &snapshot.objects.stateful_set;
         let pods: BTreeSet<String> = snapshot.members.keys().map(|ordinal| ordinal.pod(&set.name)).collect();
-        let claims: BTreeSet<String> =
-            set.claim_templates.iter().flat_map(|template| pods.iter().map(move |pod| format!("{template}-{pod}"))).collect();
         let mounted: BTreeSet<&String> =
             snapshot.members.values().filter_map(|member| member.pod.as_ref()).flat_map(|pod| &pod.claims).collect();
-        let found_claims = own(&self.claims, &namespace, |claim| claims.contains(&claim.name) || mounted.contains(&claim.name));
+        // Also of pods that are gone, and what mariadb-operator copies new replicas from.
+        let is_temporary =
+            |name: &str| name.strip_prefix(set.name.as_str()).is_some_and(|rest| matches!(rest, "-pb-scaleout" | "-pb-recovery"));
+        let found_claims = own(&self.claims, &namespace, |claim| {
+            set.ordinal_of_claim(&claim.name).is_some() || mounted.contains(&claim.name) || is_temporary(&claim.name)
+        });
         let slices = own(&self.slices, &namespace, |slice| slice.endpoints.keys().any(|pod| pods.contains(pod)));
         let services = own(&self.services, &namespace, |service| reaches(service, set));
         let events = own(&self.events, &namespace, |event| is_about(event, set));

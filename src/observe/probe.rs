@@ -246,7 +246,7 @@ fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, W
     let end = sections.text("sql-end");
     let exit = end.lines().rev().find_map(|line| line.strip_prefix("exit ")?.parse().ok());
     let errors: String = end.lines().filter(|line| !line.starts_with("exit ")).map(|line| format!("{line}\n")).collect();
-    Err(sql::obstacle(exit.unwrap_or(0), &errors))
+    Err(sql::obstacle(exit, &errors))
 }
 
 #[cfg(test)]

@@ -194,6 +194,16 @@ down; the controller creates the pod again if the set still wants it.
 Do not take another member down before this one is back and Synced (or caught up): two of three Galera members that stop at the same \
 moment, even cleanly, can leave the third without quorum (seen in 2 of 5 rounds).";
 
+    VOLUME_NOT_ATTACHED = "MDB127", Error, "A pod waits for a volume that cannot be attached or mounted",
+    "The pod has its node, and the node does not get its volume. `Multi-Attach error`: the volume is still attached to another node, where an older pod of this name ran; usually that node is silent or the pod there has not ended. Kubernetes lets go after about six minutes if the node is gone for good.
+
+Make sure that nothing runs on the volume any more before you force anything: two servers on one volume destroy it. If the node is proven dead (powered off), taint it with `node.kubernetes.io/out-of-service`, and Kubernetes detaches its volumes at once.";
+
+    PROBE_KILLS = "MDB128", Error, "The kubelet ends the server because its probe fails",
+    "The container was ended by the kubelet, and its events say that the startup or liveness probe failed before. A server that needs longer than the probe allows (crash recovery, a state transfer, a big redo log) never gets through: each start is ended and begins again.
+
+Give the startup probe more time (`failureThreshold`), rather than the liveness probe; with mariadb-operator in `spec.startupProbe`. If the server is up and the probe still fails, see what the probe asks: a Galera member that is not in the primary component fails many of them, and ending it makes nothing better.";
+
     CONTROLLER_BEHIND = "MDB131", Warning, "The StatefulSet controller has not acted on the last change",
     "`status.observedGeneration` is behind `metadata.generation`: the set was changed and its controller has not looked at it yet. \
 For a second after a change this is normal. If it stays, the controller manager is down or overloaded, and nothing that is shown \

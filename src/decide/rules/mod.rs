@@ -18,8 +18,10 @@ macro_rules! rules {
     };
 }
 
+pub mod backup;
 pub mod galera;
 pub mod kubernetes;
+pub mod managers;
 pub mod replication;
 pub mod storage;
 pub mod unseen;
@@ -27,8 +29,10 @@ pub mod unseen;
 /// All rules by code.
 #[must_use]
 pub fn catalog() -> &'static [&'static Rule] {
-    static ALL: LazyLock<Vec<&'static Rule>> =
-        LazyLock::new(|| [kubernetes::ALL, galera::ALL, replication::ALL, storage::ALL, unseen::ALL].concat());
+    static ALL: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| {
+        let families = [kubernetes::ALL, galera::ALL, replication::ALL, storage::ALL, managers::ALL, backup::ALL, unseen::ALL];
+        families.concat()
+    });
     &ALL
 }
 
@@ -45,6 +49,8 @@ const FAMILIES: &[(char, &str)] = &[
     ('2', "Galera"),
     ('3', "Replication"),
     ('4', "Storage"),
+    ('5', "Managers: the operator, labels"),
+    ('6', "Backups"),
     ('9', "What could not be seen"),
 ];
 

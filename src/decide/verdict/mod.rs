@@ -4,6 +4,7 @@
 
 mod galera;
 mod kubernetes;
+mod managers;
 mod replication;
 mod storage;
 mod unseen;
@@ -16,6 +17,7 @@ use crate::model::fact::Why;
 use crate::model::galera::Groups;
 use crate::model::kubernetes::{Container, NodeReady, Pod};
 use crate::model::names::Ordinal;
+use crate::model::operator::Mode;
 use crate::model::server::Server;
 use crate::model::snapshot::{Member, Snapshot};
 use crate::model::topology::Topology;
@@ -70,7 +72,9 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
     findings.extend(galera::findings(&scene));
     findings.extend(replication::findings(&scene));
     findings.extend(storage::findings(&scene));
+    findings.extend(managers::findings(&scene));
     findings.extend(unseen::findings(&scene));
+    findings.extend(managers::ready_lies(&scene, &findings));
     let mut findings = joined(findings);
     for finding in findings.iter_mut().filter(|finding| finding.next.is_empty()) {
         finding.next.push(NextCommand::Plugin(vec!["explain".to_owned(), finding.rule.code.to_owned()]));
@@ -86,9 +90,11 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
 /// One finding for what is the same on several pods. Those that hold something of one pod alone stay apart.
 fn joined(findings: Vec<Finding>) -> Vec<Finding> {
     let apart = [rules::replication::ERRANT.code, rules::storage::CLAIM_DELETED.code];
+    // Of objects that are no pods each is a finding of its own.
+    let is_apart = |code: &str| apart.contains(&code) || code.starts_with("MDB6");
     let mut joined: Vec<Finding> = Vec::new();
     for finding in findings {
-        let alike = |other: &&mut Finding| other.rule.code == finding.rule.code && !apart.contains(&finding.rule.code);
+        let alike = |other: &&mut Finding| other.rule.code == finding.rule.code && !is_apart(finding.rule.code);
         match joined.iter_mut().find(alike) {
             Some(first) => {
                 first.pods.extend(finding.pods);
@@ -258,6 +264,24 @@ impl<'a> Scene<'a> {
             return false;
         };
         nodes.iter().find(|node| node.name == *name).is_none_or(|node| node.ready != NodeReady::Yes)
+    }
+
+    /// The operator makes its replicas read-only, and sets up whom they follow, after each of their starts.
+    fn is_kept_by_operator(&self) -> bool {
+        let manager = &self.seen.objects.manager;
+        let owned = manager.operator().is_some_and(|operator| operator.owns);
+        owned && manager.view().is_none_or(|view| view.spec.mode == Mode::Replication && !view.spec.suspended)
+    }
+
+    /// The set is told to wait for deletions, and the operator deletes the old pods itself, one after the other.
+    fn operator_deletes_old_pods(&self) -> bool {
+        let strategy = self.seen.objects.manager.view().map(|view| view.spec.update_strategy.as_deref());
+        matches!(strategy, Some(None | Some("ReplicasFirstPrimaryLast")))
+    }
+
+    /// Kubernetes runs no server there.
+    fn is_down(&self, ordinal: Ordinal) -> bool {
+        self.standing(ordinal) == Standing::Down
     }
 
     fn is_galera(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::decide::rules::storage as rule;
 use crate::model::kubernetes::{Claim, ContainerState, Mount, Pod, VolumeSource};
 use crate::model::names::Ordinal;
 
+use super::kubernetes::events;
 use super::{Scene, list};
 
 /// Used percent from which a volume is filling up, and from which it is as good as full.
@@ -47,6 +48,8 @@ fn claim_problem(scene: &Scene, pod: &Pod) -> Option<Finding> {
         if let Some(reason) = &pod.unscheduled {
             finding = finding.seen(format!("condition PodScheduled of pod/{}", pod.name), reason);
         }
+        let finding =
+            events::tell(scene, finding, &format!("PersistentVolumeClaim/{name}"), &["ProvisioningFailed", "FailedBinding"]);
         Some(finding.kubectl(&format!("describe pvc {name}")).about([&pod.name]))
     })
 }

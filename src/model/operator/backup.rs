@@ -105,6 +105,29 @@ impl Backup {
 }
 
 impl Backup {
+    /// An upper bound of the time between two runs, in hours; `None`: it has no schedule, or one that is not understood.
+    #[must_use]
+    pub fn interval_hours(&self) -> Option<i64> {
+        let schedule = self.schedule.as_deref()?.trim();
+        match schedule {
+            "@hourly" => return Some(1),
+            "@daily" | "@midnight" => return Some(24),
+            "@weekly" => return Some(7 * 24),
+            "@monthly" => return Some(31 * 24),
+            _ => {}
+        }
+        let fields: Vec<&str> = schedule.split_whitespace().collect();
+        let [_, hour, day, month, weekday] = fields[..] else { return None };
+        // A list or a step runs more often, which only makes the bound looser.
+        Some(match (hour, day, month, weekday) {
+            (_, _, month, _) if month != "*" => 366 * 24,
+            (_, day, _, _) if day != "*" => 31 * 24,
+            (_, _, _, weekday) if weekday != "*" => 7 * 24,
+            (hour, _, _, _) if hour != "*" => 24,
+            _ => 1,
+        })
+    }
+
     fn jobs(&self) -> &[BackupRun] {
         self.runs.known().map_or(&[], Vec::as_slice)
     }
@@ -115,13 +138,41 @@ impl Condition {
     /// `True` with the reason `JobFailed`, and a failed scheduled dump with a wrong reason and the message `Failed`.
     #[must_use]
     pub fn says_failed(&self) -> bool {
-        self.reason.ends_with("Failed") || self.message == "Failed"
+        (self.reason.ends_with("Failed") || self.message == "Failed") && !self.waits_for_ready()
+    }
+
+    /// Whether a backup has not begun because the operator does not call the cluster ready.
+    #[must_use]
+    pub fn waits_for_ready(&self) -> bool {
+        self.holds == Some(false) && self.message.contains("MariaDB not ready")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_gives_the_longest_time_between_two_runs() {
+        for (schedule, hours) in [
+            ("*/10 * * * *", Some(1)),
+            ("0 3 * * *", Some(24)),
+            ("0 */6 * * *", Some(24)),
+            ("30 2 * * 0", Some(7 * 24)),
+            ("0 3 1 * *", Some(31 * 24)),
+            ("0 3 1 1 *", Some(366 * 24)),
+            ("@daily", Some(24)),
+            ("@every 5m", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                Backup { schedule: Some(schedule.to_owned()), ..backup(None, vec![]) }.interval_hours(),
+                hours,
+                "{schedule}"
+            );
+        }
+        assert_eq!(Backup { schedule: None, ..backup(None, vec![]) }.interval_hours(), None);
+    }
 
     fn at(hour: i8) -> Option<Timestamp> {
         Some(format!("2026-11-20T{hour:02}:00:00Z").parse().unwrap())
@@ -166,7 +217,7 @@ mod tests {
             // One retained failed job keeps the condition at Failed although later ones succeeded.
             (shown_complete, vec![failed(3), good(4)], at(4), false),
             (Some((false, "CronJobScheduled", "Failed")), vec![], None, true),
-            (Some((false, "Failed", "MariaDB not ready")), vec![], None, true),
+            (Some((false, "Failed", "MariaDB not ready")), vec![], None, false),
             (Some((false, "JobRunning", "Running")), vec![run(3, RunEnd::Running)], None, false),
             (None, vec![], None, false),
         ] {

@@ -215,7 +215,17 @@ fn switches(scene: &Scene) -> Vec<Finding> {
     // The running server's own flag came from its start script or from the template, and those are what counts next time;
     // and its environment is the template's.
     let lasting = |switch: &&String| !switch.starts_with("flag ") && (template.is_empty() || !switch.starts_with("environment "));
-    let of = |disk: &Disk| -> Vec<String> { disk.bootstrap_switches.iter().filter(lasting).cloned().collect() };
+    // The operator's own file, which it takes away when the cluster runs.
+    let at_work = scene
+        .seen
+        .objects
+        .manager
+        .view()
+        .is_some_and(|view| view.status.denies("GaleraReady") || view.status.condition("GaleraConfigured").is_none());
+    let in_use = |switch: &&String| at_work && switch.ends_with("/1-bootstrap.cnf");
+    let of = |disk: &Disk| -> Vec<String> {
+        disk.bootstrap_switches.iter().filter(lasting).filter(|switch| !in_use(switch)).cloned().collect()
+    };
     let left: Vec<(Ordinal, Vec<String>)> = scene
         .pods()
         .filter_map(|(ordinal, _)| Some((ordinal, of(scene.files(ordinal)?))))

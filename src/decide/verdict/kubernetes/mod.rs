@@ -1,5 +1,6 @@
 //! What Kubernetes says of the set, its pods and nodes. Every pod whose server is down gets exactly one cause here.
 
+pub(super) mod events;
 mod nodes;
 mod pods;
 
@@ -25,6 +26,8 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
             found.extend(pods::pod_cause(scene, ordinal, pod));
         }
         found.extend(pods::last_end(scene, ordinal, pod));
+        found.extend(events::probe_kills(scene, ordinal, pod));
+        found.extend(events::volume(scene, ordinal, pod));
     }
     found.extend(pods::readiness(scene));
     found.extend(revisions(scene));
@@ -93,7 +96,8 @@ fn missing(scene: &Scene) -> Option<Finding> {
     }
     if scene.pods().next().is_none() {
         let summary = format!("StatefulSet {} wants {} pods and has none", set.name, set.replicas);
-        return Some(Finding::new(&rule::NO_PODS, summary).seen("spec.replicas", set.replicas).kubectl(&describe).about(gone));
+        let finding = Finding::new(&rule::NO_PODS, summary).seen("spec.replicas", set.replicas);
+        return Some(events::tell(scene, finding, &events::of_set(scene), &["FailedCreate"]).kubectl(&describe).about(gone));
     }
     let mut finding = Finding::new(&rule::POD_MISSING, format!("{} {} not exist", list(&gone), verb(&gone, "does", "do")))
         .seen("spec.replicas", set.replicas);
@@ -101,6 +105,7 @@ fn missing(scene: &Scene) -> Option<Finding> {
     if let (PodManagement::OrderedReady, Some((_, pod))) = (set.pod_management, unready) {
         finding = finding.seen("podManagementPolicy", format!("OrderedReady: waits until {} is Ready", pod.name));
     }
+    let finding = events::tell(scene, finding, &events::of_set(scene), &["FailedCreate"]);
     Some(finding.kubectl(&describe).about(gone))
 }
 
@@ -132,6 +137,15 @@ fn revisions(scene: &Scene) -> Option<Finding> {
     let names = |pods: &[(Ordinal, &Pod)]| pods.iter().map(|(_, pod)| pod.name.clone()).collect::<Vec<_>>();
     let (rule, pods, summary) = match set.update_strategy {
         UpdateStrategy::OnDelete if old.is_empty() => return None,
+        UpdateStrategy::OnDelete if scene.operator_deletes_old_pods() => {
+            let pods = names(&old);
+            let summary = format!(
+                "the operator's rollout has not finished: {} still {} an older revision",
+                list(&pods),
+                verb(&pods, "runs", "run")
+            );
+            (&rule::ROLLOUT_UNFINISHED, pods, summary)
+        }
         UpdateStrategy::OnDelete => {
             let pods = names(&old);
             let summary = format!("{} {} for a deletion to get the newest template", list(&pods), verb(&pods, "waits", "wait"));
@@ -173,7 +187,7 @@ fn seconds(taken: Timestamp, at: Timestamp) -> i64 {
 }
 
 /// How long before `taken` something was, as people say it.
-fn before(taken: Timestamp, at: Timestamp) -> String {
+pub(super) fn before(taken: Timestamp, at: Timestamp) -> String {
     span(seconds(taken, at))
 }
 

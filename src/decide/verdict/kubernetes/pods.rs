@@ -83,8 +83,14 @@ pub(in crate::decide::verdict) fn quiet(scene: &Scene, ordinal: Ordinal, pod: &P
 fn down(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<Finding> {
     let name = &pod.name;
     if pod.phase == "Failed" {
-        let finding = Finding::new(&rule::POD_FAILED, format!("{name} has failed as a whole"));
-        return Some(finding.seen(format!("status.phase of pod/{name}"), &pod.phase));
+        let evicted =
+            if pod.reason.as_ref().is_some_and(|reason| reason.starts_with("Evicted")) { ": it was evicted" } else { "" };
+        let finding = Finding::new(&rule::POD_FAILED, format!("{name} has failed as a whole{evicted}"));
+        let finding = finding.seen(format!("status.phase of pod/{name}"), &pod.phase);
+        return Some(match &pod.reason {
+            Some(reason) => finding.seen(format!("status.reason of pod/{name}"), reason),
+            None => finding,
+        });
     }
     if let Some(reason) = &pod.unscheduled {
         let blames_claim = storage::blames_claim(scene, pod);

@@ -201,7 +201,8 @@ fn bystanders(scene: &Scene, roles: &Roles) -> Vec<Finding> {
     ));
     let options = |ordinal: Ordinal| scene.files(ordinal).and_then(|disk| disk.starts_read_only);
     let returns = |(ordinal, server): &(Ordinal, &Server)| server.read_only && options(*ordinal) == Some(false);
-    let replicas = roles.replicas(scene).filter(returns);
+    // Under an operator at work this is so for all of them, and MDB523 says it.
+    let replicas = roles.replicas(scene).filter(returns).filter(|_| !scene.is_kept_by_operator());
     found.extend(tell(
         scene,
         &rule::RESTARTS_WRITABLE,
@@ -237,7 +238,9 @@ fn tell<'a>(
 
 /// What keeps a replica from taking over.
 fn settings(scene: &Scene, roles: &Roles) -> Option<Finding> {
-    let mute = |(_, server): &(Ordinal, &Server)| !(server.binlog.enabled && server.binlog.logs_replicated);
+    // A replica that the operator promotes begins a binary log of its own.
+    let kept = scene.is_kept_by_operator();
+    let mute = |(_, server): &(Ordinal, &Server)| !(server.binlog.enabled && (server.binlog.logs_replicated || kept));
     tell(
         scene,
         &rule::NOT_A_CANDIDATE,

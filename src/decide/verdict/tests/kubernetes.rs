@@ -1,14 +1,55 @@
 use crate::decide::rules::kubernetes as rule;
 use crate::model::fact::{Fact, Obstacle, Why};
-use crate::model::kubernetes::{ContainerState, NodeReady, UpdateStrategy};
+use crate::model::kubernetes::{ContainerState, Event, NodeReady, UpdateStrategy};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{files_of, galera_of, healthy_galera, healthy_replication, member, server, server_of, single};
 
 use super::*;
 
+/// A warning event so many seconds before the look.
+fn event(seen: &mut Snapshot, object: &str, reason: &str, message: &str, ago: i64) {
+    let Fact::Known(events) = &mut seen.objects.events else { panic!("no events") };
+    let event = Event { object: object.into(), reason: reason.into(), message: message.into(), count: 3, last: Some(at(-ago)) };
+    events.push(event);
+}
+
+#[test]
+fn events_are_evidence_of_what_the_controller_and_the_provisioner_say() {
+    let mut seen = healthy_galera();
+    remove(&mut seen, 2);
+    event(&mut seen, "StatefulSet/db", "FailedCreate", "create Pod db-2 failed: exceeded quota", 60);
+    let found = verdict(&seen).findings;
+    let missing = found.iter().find(|finding| finding.rule == &rule::POD_MISSING).unwrap();
+    assert!(missing.evidence.iter().any(|evidence| evidence.value.contains("exceeded quota")), "{missing:#?}");
+}
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
+        Case {
+            rule: &rule::PROBE_KILLS,
+            base: healthy_galera,
+            hit: |seen| {
+                crash(seen, 2, "Error", 137);
+                event(seen, "Pod/db-2", "Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 500", 40);
+            },
+            miss: |seen| {
+                crash(seen, 2, "OOMKilled", 137);
+                event(seen, "Pod/db-2", "Unhealthy", "Readiness probe failed: no route", 40);
+            },
+        },
+        Case {
+            rule: &rule::VOLUME_NOT_ATTACHED,
+            base: healthy_galera,
+            hit: |seen| {
+                stop(seen, 2, waiting("ContainerCreating"));
+                event(seen, "Pod/db-2", "FailedAttachVolume", "Multi-Attach error for volume \"pv-2\"", 40);
+            },
+            miss: |seen| {
+                stop(seen, 2, waiting("ContainerCreating"));
+                event(seen, "Pod/db-2", "FailedAttachVolume", "Multi-Attach error for volume \"pv-2\"", 1200);
+            },
+        },
         Case { rule: &rule::SCALED_TO_ZERO, base: single, hit: scale_to_zero, miss: |seen| remove(seen, 0) },
         Case {
             rule: &rule::NO_PODS,

@@ -2,6 +2,7 @@
 
 mod galera;
 mod kubernetes;
+mod managers;
 mod properties;
 mod replication;
 mod storage;
@@ -37,7 +38,10 @@ fn alarms(seen: &Snapshot) -> Vec<&'static str> {
 }
 
 fn all_cases() -> Vec<Case> {
-    [kubernetes::cases(), galera::cases(), replication::cases(), storage::cases()].into_iter().flatten().collect()
+    [kubernetes::cases(), galera::cases(), replication::cases(), storage::cases(), managers::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[test]

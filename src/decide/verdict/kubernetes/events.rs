@@ -1,0 +1,85 @@
+//! Warning events as evidence. Kubernetes keeps them for an hour; that there is none proves nothing.
+
+use crate::decide::finding::Finding;
+use crate::decide::rules::kubernetes as rule;
+use crate::decide::verdict::Scene;
+use crate::model::kubernetes::{ContainerState, Event, Pod};
+use crate::model::names::Ordinal;
+
+use super::{before, seconds};
+
+/// Seconds within which an event speaks of now.
+const RECENT: i64 = 900;
+
+/// The set as events name it.
+pub(super) fn of_set(scene: &Scene) -> String {
+    format!("StatefulSet/{}", scene.seen.objects.stateful_set.name)
+}
+
+/// The newest recent event of an object (`KIND/NAME`) with one of these reasons.
+fn newest<'a>(scene: &Scene<'a>, object: &str, is: impl Fn(&Event) -> bool) -> Option<&'a Event> {
+    let recent = |event: &&Event| event.last.is_some_and(|last| seconds(scene.seen.taken, last) < RECENT);
+    let events = scene.seen.objects.events.known().ok()?.iter();
+    events.filter(|event| event.object == object && is(event)).filter(recent).max_by_key(|event| event.last)
+}
+
+/// Adds the newest event with one of these reasons.
+pub(in crate::decide::verdict) fn tell(scene: &Scene, finding: Finding, object: &str, reasons: &[&str]) -> Finding {
+    match newest(scene, object, |event| reasons.contains(&event.reason.as_str())) {
+        Some(event) => with(scene, finding, event),
+        None => finding,
+    }
+}
+
+fn with(scene: &Scene, finding: Finding, event: &Event) -> Finding {
+    let ago = event.last.map(|last| format!(", {} ago", before(scene.seen.taken, last))).unwrap_or_default();
+    let times = if event.count > 1 { format!(" ({} times{ago})", event.count) } else { format!(" (once{ago})") };
+    finding.seen(format!("event {} of {}{times}", event.reason, event.object), event.message.trim())
+}
+
+/// A probe has failed, and the container was ended from outside after it.
+pub(super) fn probe_kills(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<Finding> {
+    let container = scene.database(ordinal)?;
+    let end = container.last_end.as_ref().filter(|end| [137, 143].contains(&end.exit_code) || end.exit_code == 0)?;
+    if end.reason == "OOMKilled" || container.restarts == 0 || pod.deletion.is_some() {
+        return None;
+    }
+    let object = format!("Pod/{}", pod.name);
+    let ends = |event: &Event| {
+        let probe = event.message.starts_with("Liveness probe") || event.message.starts_with("Startup probe");
+        // The last failure is what ended it: it comes within the grace period before the end, or after it with the next run.
+        probe && event.reason == "Unhealthy" && event.last.zip(end.at).is_some_and(|(last, at)| seconds(at, last) < RECENT)
+    };
+    let event = newest(scene, &object, ends)?;
+    let which = if event.message.starts_with("Startup") { "startup" } else { "liveness" };
+    let summary =
+        format!("the kubelet ends the server of {} because its {which} probe fails ({} restarts)", pod.name, container.restarts);
+    let finding = with(scene, Finding::new(&rule::PROBE_KILLS, summary), event);
+    let layout = &scene.seen.objects.stateful_set.layout;
+    let probe = if which == "startup" { &layout.startup_probe } else { &layout.liveness_probe };
+    let finding = match probe {
+        Some(probe) => {
+            finding.seen(format!("{which} probe"), format!("ends the container {} s after its start", probe.patience()))
+        }
+        None => finding,
+    };
+    Some(finding.kubectl(&format!("describe pod {}", pod.name)).about([&pod.name]))
+}
+
+/// A pod that has its node, and whose volume does not come.
+pub(super) fn volume(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<Finding> {
+    let waits = match scene.database(ordinal).map(|container| &container.state) {
+        Some(ContainerState::Waiting { reason, .. }) => reason == "ContainerCreating" || reason == "PodInitializing",
+        Some(ContainerState::Unreported) | None => pod.node.is_some(),
+        Some(ContainerState::Running { .. } | ContainerState::Terminated(_)) => false,
+    };
+    let is = |event: &Event| ["FailedAttachVolume", "FailedMount", "FailedMapVolume"].contains(&event.reason.as_str());
+    let event = newest(scene, &format!("Pod/{}", pod.name), is).filter(|_| waits && pod.deletion.is_none())?;
+    let what = if event.message.contains("Multi-Attach") {
+        "is still attached to another node"
+    } else {
+        "cannot be attached or mounted"
+    };
+    let finding = Finding::new(&rule::VOLUME_NOT_ATTACHED, format!("{} waits for a volume that {what}", pod.name));
+    Some(with(scene, finding, event).kubectl(&format!("describe pod {}", pod.name)).about([&pod.name]))
+}
