@@ -175,3 +175,38 @@ async fn an_object_of_the_operator_without_its_set_is_an_answer() {
     let managed = shown([Cluster::galera("shop", "db", 3).managed()], &["status", "mariadb/db", "-n", "shop"]).await;
     assert!(managed.starts_with("exit 0\n"), "{managed}");
 }
+
+#[tokio::test]
+async fn a_password_comes_from_the_secret_that_is_named_and_goes_through_stdin_only() {
+    let world = World::with(galera(|_| {}));
+    let data = serde_json::json!({ "good": "aXQncyE=", "wrong": "bm8=", "empty": "" });
+    let secret = serde_json::json!({ "metadata": { "name": "db-root", "namespace": "shop" }, "data": data });
+    world.lock().secrets = vec![secret];
+    for ordinal in 0..3 {
+        world.lock().cluster("db").member(ordinal).sql = Sql::Wants(r"it'\''s!");
+    }
+    let server = world.serve().await;
+    let with = async |secret: &str| run(&server, &[STATUS, &["--password-from", secret]].concat()).await;
+    insta::assert_snapshot!("no_password", run(&server, STATUS).await.text(&server));
+    let good = with("secret/db-root:good").await;
+    assert_eq!(good.exit, 0, "{}", good.stdout);
+    assert!(good.stdout.starts_with("Healthy: 3 of 3 members Synced"), "{}", good.stdout);
+    let text = server.log().text();
+    assert!(!text.contains("it's!") && !text.contains("given"), "{text}");
+    insta::assert_snapshot!("wrong_password_from", with("secret/db-root:wrong").await.text(&server));
+    for (secret, expected) in [
+        ("secret/nosuch:password", "the Secret nosuch that --password-from names does not exist in namespace shop"),
+        ("secret/db-root:password", "the Secret db-root in namespace shop has no key password: it has empty, good, wrong"),
+        ("secret/db-root:empty", "secret/db-root:empty in namespace shop holds no password"),
+    ] {
+        let failed = with(secret).await;
+        assert_eq!(failed.exit, 1);
+        assert!(failed.stderr.contains(expected), "{}", failed.stderr);
+    }
+    assert_eq!(with("hunter2").await.exit, 2);
+    assert_eq!(run(&server, &["status", "-A", "--password-from", "secret/db-root:good"]).await.exit, 2);
+    world.lock().denied.insert("get secrets");
+    let forbidden = with("secret/db-root:good").await;
+    assert_eq!(forbidden.exit, 8);
+    assert!(forbidden.stderr.contains("you need the right to get secrets in namespace shop"), "{}", forbidden.stderr);
+}

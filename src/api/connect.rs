@@ -61,7 +61,7 @@ pub async fn connect(flags: &ConnectionFlags, env: &BTreeMap<String, String>, ho
     let log = LogLayer { log: flags.log.clone(), server: Arc::clone(&server) };
     let client = build(config, credential.clone(), log).await?;
     let (namespace, log) = (namespace.into(), flags.log.clone());
-    Ok(Api { client, server, namespace, request_timeout: flags.request_timeout, credential, log })
+    Ok(Api { client, server, namespace, request_timeout: flags.request_timeout, credential, log, password: None })
 }
 
 /// Credentials that kubectl and kube prefer to the plugin's.

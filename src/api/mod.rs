@@ -21,6 +21,7 @@ pub mod log;
 pub mod names;
 pub mod objects;
 pub mod reach;
+pub mod secret;
 pub mod session;
 pub mod sql;
 pub mod watch;
@@ -43,6 +44,18 @@ pub struct Api {
     request_timeout: Option<Duration>,
     credential: Option<Credential>,
     log: Log,
+    /// Of the database servers' root account, if the user has named one.
+    password: Option<Arc<Password>>,
+}
+
+/// A password. It goes into the stdin of an exec and nowhere else: not into argv, not into any text (safety G5).
+pub struct Password(String);
+
+impl Password {
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A container that can be asked to run something.
@@ -101,6 +114,18 @@ impl Api {
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// The same connection, with a password for the database servers that it reaches.
+    #[must_use]
+    pub fn with_password(self, password: Password) -> Self {
+        Self { password: Some(Arc::new(password)), ..self }
+    }
+
+    /// The password that the user has named.
+    #[must_use]
+    pub fn password(&self) -> Option<&Password> {
+        self.password.as_deref()
     }
 
     /// The address of the API server, for messages.

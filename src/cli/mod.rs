@@ -22,6 +22,7 @@ pub use self::completion::{Completion, Shell};
 use self::global::{Connection, Output};
 pub use self::status::Status;
 pub use self::wait::Wait;
+use crate::model::secret_key::SecretKey;
 
 /// MariaDB on Kubernetes, for the person on call: what is true, and what to do about it
 #[derive(Parser, Clone, Debug)]
@@ -42,6 +43,9 @@ pub struct Request {
         help_heading = "Connection"
     )]
     pub pod_timeout: Duration,
+    /// Password of the server's root account, from secret/NAME:KEY, where the container knows none
+    #[arg(long, global = true, value_name = "SECRET", help_heading = "Connection")]
+    pub password_from: Option<SecretKey>,
     #[command(subcommand)]
     pub verb: Verb,
 }

@@ -2,6 +2,7 @@
 
 use crate::api::connect::connect;
 use crate::api::objects::Scope;
+use crate::api::secret::with_password;
 use crate::cli::{self, Request};
 use crate::decide::verdict::verdict;
 use crate::failure::{Exit, Failure, Kind};
@@ -19,6 +20,13 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let look = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = match &request.password_from {
+            Some(_) if args.all_namespaces => {
+                return Err(Failure::new(Kind::Usage, "--password-from names a Secret of one namespace: it does not go with -A"));
+            }
+            Some(key) => with_password(api, key).await?,
+            None => api,
+        };
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         if let Some(target) = &args.target {
             return Ok(vec![observe::named(&api, target, depth).await?]);

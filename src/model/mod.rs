@@ -15,6 +15,7 @@ pub mod operator_version;
 pub mod position;
 pub mod quorum;
 pub mod replica;
+pub mod secret_key;
 pub mod server;
 pub mod snapshot;
 pub mod target_name;

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::exec::{ExecEnd, exec_until};
 use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
-use crate::api::{Api, PodRef};
+use crate::api::{Api, Password, PodRef};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Pod, StatefulSet};
@@ -220,7 +220,7 @@ async fn look_at_members(api: &Api, seen: &Snapshot, depth: Depth, permits: Opti
         return Vec::new();
     }
     let layout = &seen.objects.stateful_set.layout;
-    let script = probe::script(layout, Looks::Once);
+    let script = probe::script_with(layout, Looks::Once, api.password().map(Password::reveal));
     let looks = seen.members.iter().filter(|(_, member)| member.server == Fact::Unknown(Why::NotAsked)).map(|(ordinal, _)| {
         let pod = PodRef {
             namespace: seen.target.namespace.clone(),

@@ -40,6 +40,13 @@ pub enum Looks {
 /// The text to write to the loader's stdin.
 #[must_use]
 pub fn script(layout: &Layout, looks: Looks) -> String {
+    script_with(layout, looks, None)
+}
+
+/// The same with a password for the server, in place of what the container knows. The text then holds it: it may go
+/// to the loader's stdin and nowhere else (safety G5).
+#[must_use]
+pub fn script_with(layout: &Layout, looks: Looks, password: Option<&str>) -> String {
     let mounts = layout.mounts.iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>().join("\n");
     let settings = [
         ("mark", MARK),
@@ -47,6 +54,7 @@ pub fn script(layout: &Layout, looks: Looks) -> String {
         ("sql", &server::questions(MARK)),
         ("view_sql", &server::view_question(MARK)),
         ("end_sql", &server::last_question(MARK)),
+        ("given", password.unwrap_or_default()),
     ];
     let mut text: String = settings.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
     // The loader reads byte by byte.
@@ -246,7 +254,14 @@ fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, W
     let end = sections.text("sql-end");
     let exit = end.lines().rev().find_map(|line| line.strip_prefix("exit ")?.parse().ok());
     let errors: String = end.lines().filter(|line| !line.starts_with("exit ")).map(|line| format!("{line}\n")).collect();
-    Err(sql::obstacle(exit, &errors))
+    Err(match sql::obstacle(exit, &errors) {
+        Why::NoSql { obstacle: Obstacle::WrongPassword, .. } if sections.words("sql-end") == "given" => {
+            let line = errors.lines().find(|line| line.starts_with("ERROR ")).unwrap_or_default();
+            let message = format!("the server refuses the password that --password-from names ({line})");
+            Why::NoSql { obstacle: Obstacle::WrongPassword, message }
+        }
+        why => why,
+    })
 }
 
 #[cfg(test)]

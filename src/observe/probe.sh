@@ -1,6 +1,6 @@
 # The look of one pod: files first, then the server's own answers. POSIX sh, read-only, run inside the database container.
 # Set by the caller before this text: mark (starts every section line), mounts (likely data directories, one a line),
-# sql, view_sql and end_sql (what the server is asked).
+# sql, view_sql and end_sql (what the server is asked), given (a password that the user has named, or nothing).
 # No secret is printed: of the server's command line only the options named here are looked at.
 # Every program that is started costs the node 1 to 3 ms, so the shell does itself what it can.
 
@@ -127,7 +127,7 @@ OPTIONS
 # The password stays in the container: from the environment, or the file it names.
 credentials() {
   user=${MARIADB_ROOT_USER:-root}
-  secret=${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}
+  secret=${given:-${MARIADB_ROOT_PASSWORD:-$MYSQL_ROOT_PASSWORD}}
   if [ -z "$secret" ]; then
     for f in "$MARIADB_ROOT_PASSWORD_FILE" "$MYSQL_ROOT_PASSWORD_FILE"; do
       [ -n "$f" ] && [ -r "$f" ] && { secret=$(cat "$f"); break; }
@@ -176,7 +176,7 @@ ask_server() {
   errors=$(run_client ${socket:+--loose-skip-ssl})
   case $socket$errors in /*"ERROR 1045 "*) errors=$(run_client) ;; esac
   exec 3>&-
-  section sql-end client
+  section "sql-end ${given:+given}"
   if [ ${#errors} -le 2000 ]; then printf '%s\n' "$errors"; else printf '%s\n' "$errors" | tail -c 2000; fi
 }
 

@@ -29,7 +29,7 @@ one at a time, or set the server's password to the Secret's.";
     "Neither the environment of the container nor the files it names hold a root password, and the server does not accept root over its \
 socket without one. The known variables are those of the official image, of the Bitnami images and of mariadb-operator.
 
-Make the password known to the container (from a Secret), or allow `root@localhost` through the unix socket.";
+Name the Secret that holds it with `--password-from secret/NAME:KEY`: it is read with your own rights, and goes to the client in the container through the exec's input, not through any command line. To be rid of this, make the password known to the container, or allow `root@localhost` through the unix socket.";
 
     NO_CLIENT = "MDB905", Warning, "The container has no MariaDB client",
     "Neither `mariadb` nor `mysql` was found in the container, so its server cannot be asked. Images of 11.x have only `mariadb`; images \

@@ -58,7 +58,7 @@ fn rule_of(why: &Why) -> &'static Rule {
 const SAYS: &[(&Rule, &str)] = &[
     (&rule::POD_SILENT, "PODS did not answer: WHY"),
     (&rule::EXEC_FORBIDDEN, "PODS could not be asked: WHY"),
-    (&rule::WRONG_PASSWORD, "the server of PODS refuses the password that its container knows"),
+    (&rule::WRONG_PASSWORD, "PODS could not be asked: WHY"),
     (&rule::NO_PASSWORD, "no password is known inside the container of PODS"),
     (&rule::NO_CLIENT, "the container of PODS has no MariaDB client"),
     (&rule::NO_SOCKET, "no server socket was found in PODS"),
@@ -82,6 +82,8 @@ fn finding(scene: &Scene, rule: &'static Rule, says: &str, pods: &[(Ordinal, &Wh
     }
     if rule.code == rule::EXEC_FORBIDDEN.code {
         finding = finding.kubectl("auth can-i get pods --subresource=exec");
+    } else if rule.code == rule::NO_PASSWORD.code {
+        finding = finding.plugin(&format!("status {} --password-from secret/NAME:KEY", scene.seen.target.name));
     } else if let (true, Some(name)) = (LOGS_TELL.contains(&rule.code), names.first()) {
         finding = finding.kubectl(&format!("describe pod {name}")).kubectl(&format!("logs {name} --tail=50"));
     }

@@ -31,6 +31,8 @@ pub struct World {
     pub denied: BTreeSet<&'static str>,
     /// Images of the operators that run beside.
     pub operators: Vec<&'static str>,
+    /// Whole `Secret` objects.
+    pub secrets: Vec<Value>,
     /// Every request fails so: `(503, "…")`.
     pub down: Option<(u16, &'static str)>,
     /// One more cuts every watch and every exec there is.
@@ -144,6 +146,8 @@ pub enum ExecState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sql {
     Answers,
+    /// It answers whoever brings this password; the container knows none.
+    Wants(&'static str),
     /// The client's error line.
     Refuses(&'static str),
     Silent,
@@ -346,8 +350,15 @@ impl World {
                 let names: BTreeSet<&String> = self.clusters.iter().map(|cluster| &cluster.namespace).collect();
                 names.into_iter().map(|name| json!({ "metadata": { "name": name } })).collect()
             }
+<<<<<<< HEAD
             "poddisruptionbudgets" => self.collect(scope, Cluster::budgets),
             "persistentvolumes" => self.collect(None, Cluster::volumes),
+=======
+            "secrets" => {
+                let here = |secret: &&Value| scope.is_none_or(|namespace| secret["metadata"]["namespace"] == namespace);
+                self.secrets.iter().filter(here).cloned().collect()
+            }
+>>>>>>> 0e480f9 (Take the password from a Secret that the user names)
             "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
             _ => return None,
         })
@@ -451,10 +462,15 @@ impl Shared {
             }
             script.push(line);
         }
+<<<<<<< HEAD
         let sample = || {
             self.0.samples.fetch_add(1, Ordering::SeqCst);
             sample::of(self.peek().cluster(&cluster), ordinal)
         };
+=======
+        let given = script.iter().find_map(|line| line.strip_prefix("given='")?.strip_suffix('\'')).unwrap_or_default();
+        let sample = || sample::of(self.lock().cluster(&cluster), ordinal, given);
+>>>>>>> 0e480f9 (Take the password from a Secret that the user names)
         match state {
             ExecState::Answers | ExecState::Missing => {}
             ExecState::Hangs => return exec.silence().await,

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::replication::server_id;
 use super::{Cluster, Engine, Sql};
 
-/// One sample of the pod with this ordinal.
-pub fn of(cluster: &Cluster, ordinal: u32) -> String {
+/// One sample of the pod with this ordinal; `given` is the password that the script was given, if any.
+pub fn of(cluster: &Cluster, ordinal: u32, given: &str) -> String {
     let mut text = String::new();
     let mut section = |name: &str, body: &str| writeln!(text, "\n{MARK} {name}\n{body}").unwrap();
     let member = &cluster.members[&ordinal];
@@ -40,7 +40,7 @@ pub fn of(cluster: &Cluster, ordinal: u32) -> String {
     let used = member.used_percent * 10_000;
     section("space", &format!("/dev/vdb 1000000 {used} {} {}% /var/lib/mysql", 1_000_000 - used, member.used_percent));
     section("switches", &member.switches.join("\n"));
-    let (sql, end) = asked(cluster, ordinal);
+    let (sql, end) = asked(cluster, ordinal, given);
     if let Some(sql) = sql {
         section("sql", &sql);
     }
@@ -50,13 +50,18 @@ pub fn of(cluster: &Cluster, ordinal: u32) -> String {
 }
 
 /// The client's output, and the section behind it.
-fn asked(cluster: &Cluster, ordinal: u32) -> (Option<String>, (String, String)) {
-    let refused = |words: &str| (Some(String::new()), ("sql-end client".to_owned(), format!("{words}\nexit 1")));
+fn asked(cluster: &Cluster, ordinal: u32, given: &str) -> (Option<String>, (String, String)) {
+    let how = if given.is_empty() { "" } else { "given" };
+    let refused = |words: &str| (Some(String::new()), (format!("sql-end {how}"), format!("{words}\nexit 1")));
     if !cluster.engine.runs(ordinal) {
         return refused("ERROR 2002 (HY000): Can't connect to local server through socket '/run/mysqld/mysqld.sock' (2)");
     }
     match &cluster.members[&ordinal].sql {
-        Sql::Answers => (Some(answers(cluster, ordinal)), ("sql-end client".to_owned(), "exit 0".to_owned())),
+        Sql::Wants(password) if *password != given => {
+            let using = if given.is_empty() { "NO" } else { "YES" };
+            refused(&format!("ERROR 1045 (28000): Access denied for user 'root'@'localhost' (using password: {using})"))
+        }
+        Sql::Answers | Sql::Wants(_) => (Some(answers(cluster, ordinal)), ("sql-end client".to_owned(), "exit 0".to_owned())),
         Sql::Refuses(words) => refused(words),
         Sql::Silent => (Some(String::new()), ("sql-end client".to_owned(), "exit 124".to_owned())),
         Sql::NoClient => (None, ("sql-end noclient".to_owned(), String::new())),
