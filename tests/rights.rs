@@ -28,16 +28,15 @@ fn managed() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).managed()])
 }
 
-<<<<<<< HEAD
 fn replication() -> Shared {
     World::with([Cluster::replication("shop", "db", 3)])
-=======
+}
+
 fn with_secret() -> Shared {
     let world = galera();
     let secret = json!({ "metadata": { "name": "db-root", "namespace": "shop" }, "data": { "password": "c2VjcmV0" } });
     world.lock().secrets = vec![secret];
     world
->>>>>>> 0e480f9 (Take the password from a Secret that the user names)
 }
 
 fn fleet() -> Shared {
@@ -50,15 +49,12 @@ const COMMANDS: &[Command] = &[
     Command { name: "status NAME (of mariadb-operator)", args: &["status", "db"], world: managed },
     Command { name: "status (all of a namespace)", args: &["status"], world: fleet },
     Command { name: "status -A", args: &["status", "-A"], world: fleet },
-<<<<<<< HEAD
     Command { name: "can-stop POD", args: &["can-stop", "db-0"], world: replication },
-=======
     Command {
         name: "status NAME --password-from …",
         args: &["status", "db", "--password-from", "secret/db-root:password"],
         world: with_secret,
     },
->>>>>>> 0e480f9 (Take the password from a Secret that the user names)
     Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },
 ];
 

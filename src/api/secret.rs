@@ -17,11 +17,16 @@ struct Secret {
     data: BTreeMap<String, String>,
 }
 
-/// The connection with the password of a Secret in the namespace in use.
+/// The connection with the password of the Secret that is named, in the namespace in use; the same, if none is named.
 ///
 /// # Errors
-/// The Secret does not exist, may not be read, or has no such key or no password in it; one sentence that never holds it.
-pub async fn with_password(api: Api, key: &SecretKey) -> Result<Api, Failure> {
+/// All namespaces are meant, and a Secret is in one; the Secret does not exist, may not be read, or has no such key or no password in it; one sentence that never holds it.
+pub async fn with_password(api: Api, key: Option<&SecretKey>, all_namespaces: bool) -> Result<Api, Failure> {
+    let Some(key) = key else { return Ok(api) };
+    if all_namespaces {
+        let message = "--password-from names a Secret of one namespace: it does not go with -A";
+        return Err(Failure::new(Kind::Usage, message));
+    }
     let namespace = api.namespace().to_owned();
     let ask = Ask { verb: "get", group: "/api/v1", resource: "secrets", namespace: Some(&namespace), name: Some(&key.name) };
     let secret: Secret = api.get(&ask).await.map_err(|trouble| match trouble.kind {

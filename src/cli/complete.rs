@@ -93,6 +93,7 @@ const FREE: &[&str] = &[
     "impersonate_groups",
     "impersonate_uid",
     "insecure_skip_tls_verify",
+    "password_from",
     "pod_timeout",
     "request_timeout",
     "selector",

@@ -9,6 +9,7 @@ use crate::api::Api;
 use crate::api::connect::connect;
 use crate::api::disruption::{check_node, get_local_volumes, list_budgets, list_nodes_of_zone};
 use crate::api::objects::Scope;
+use crate::api::secret::with_password;
 use crate::cli::{self, Request};
 use crate::decide::can_stop::{Answer, Beside, Decision, Stop, can_stop, confirmed};
 use crate::decide::settled::APART;
@@ -39,6 +40,7 @@ pub fn run(request: &Request, args: &cli::CanStop, process: &Process, printer: &
     let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = with_password(api, request.password_from.as_ref(), false).await?;
         let first = during(process.terminal, "asking the API server and the pods", ask(&api, request, args, depth)).await?;
         let beside = beside(&api, &first.clusters, depth).await;
         let decisions: Vec<Decision> = first.clusters.iter().map(|(seen, stop)| can_stop(seen, stop, &beside)).collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::api::connect::connect;
 use crate::api::objects::Scope;
+use crate::api::secret::with_password;
 use crate::cli::{self, Request};
 use crate::decide::settled::{APART, settled};
 use crate::decide::verdict::verdict;
@@ -26,6 +27,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
         let first = look(&api, args, depth).await?;
         for seen in &first {
             printer.progress(&format!("first look: {}", verdict(seen).headline));

@@ -20,13 +20,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let look = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
-        let api = match &request.password_from {
-            Some(_) if args.all_namespaces => {
-                return Err(Failure::new(Kind::Usage, "--password-from names a Secret of one namespace: it does not go with -A"));
-            }
-            Some(key) => with_password(api, key).await?,
-            None => api,
-        };
+        let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         if let Some(target) = &args.target {
             return Ok(vec![observe::named(&api, target, depth).await?]);

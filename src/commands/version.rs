@@ -7,6 +7,7 @@ use futures::future::join3;
 use crate::api::Api;
 use crate::api::connect::connect;
 use crate::api::objects::Scope;
+use crate::api::secret::with_password;
 use crate::api::versions;
 use crate::cli::{self, Request};
 use crate::decide::versions::Servers;
@@ -33,6 +34,7 @@ pub fn run(request: &Request, args: &cli::Version, process: &Process, printer: &
     let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
     let ask = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
         let clusters = clusters(&api, args.all_namespaces, depth);
         Ok(join3(versions::kubernetes(&api), versions::operators(&api), clusters).await)
     };

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 use crate::api::Api;
 use crate::api::connect::connect;
 use crate::api::objects::{Scope, get_stateful_set, list_stateful_sets};
+use crate::api::secret::with_password;
 use crate::cli::{self, Request};
 use crate::decide::finding::Severity;
 use crate::decide::verdict::verdict;
@@ -36,6 +37,7 @@ pub fn run(request: &Request, args: &cli::Wait, process: &Process, printer: &mut
     let mut missing = vec!["nothing has been seen yet".to_owned()];
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = with_password(api, request.password_from.as_ref(), false).await?;
         let set = find(&api, args).await?;
         let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
         let mut watching = Watching::start(&api, &Watched::one(&set), depth, EVERY);

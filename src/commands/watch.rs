@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::api::connect::connect;
 use crate::api::objects::{Scope, get_stateful_set, list_stateful_sets};
+use crate::api::secret::with_password;
 use crate::cli::global::Format;
 use crate::cli::{self, Request};
 use crate::decide::verdict::verdict;
@@ -35,6 +36,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
     let mut keys = Keys::of(terminal, &mut process.stdin);
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         let watched = find(&api, args).await?;
         let mut redraws = Redraws::of(terminal);

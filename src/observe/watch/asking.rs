@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::api::backoff::Backoff;
 use crate::api::session::Session;
 use crate::api::watch::Watcher;
-use crate::api::{Api, PodRef};
+use crate::api::{Api, Password, PodRef};
 use crate::model::fact::Why;
 use crate::model::kubernetes::Layout;
 use crate::observe::probe::{self, END, LOADER, Looks, Sample};
@@ -43,7 +43,7 @@ impl Asking {
         let looks = if matches!(pace, Pace::Session(_)) { Looks::Session } else { Looks::Once };
         let asker = Asker {
             watcher: watcher.clone(),
-            script: probe::script(layout, looks).into_bytes(),
+            script: probe::script_with(layout, looks, watcher.api.password().map(Password::reveal)).into_bytes(),
             pod,
             depth,
             last: Arc::clone(&last),

@@ -350,15 +350,12 @@ impl World {
                 let names: BTreeSet<&String> = self.clusters.iter().map(|cluster| &cluster.namespace).collect();
                 names.into_iter().map(|name| json!({ "metadata": { "name": name } })).collect()
             }
-<<<<<<< HEAD
             "poddisruptionbudgets" => self.collect(scope, Cluster::budgets),
             "persistentvolumes" => self.collect(None, Cluster::volumes),
-=======
             "secrets" => {
                 let here = |secret: &&Value| scope.is_none_or(|namespace| secret["metadata"]["namespace"] == namespace);
                 self.secrets.iter().filter(here).cloned().collect()
             }
->>>>>>> 0e480f9 (Take the password from a Secret that the user names)
             "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
             _ => return None,
         })
@@ -462,15 +459,11 @@ impl Shared {
             }
             script.push(line);
         }
-<<<<<<< HEAD
+        let given = script.iter().find_map(|line| line.strip_prefix("given='")?.strip_suffix('\'')).unwrap_or_default();
         let sample = || {
             self.0.samples.fetch_add(1, Ordering::SeqCst);
-            sample::of(self.peek().cluster(&cluster), ordinal)
+            sample::of(self.peek().cluster(&cluster), ordinal, given)
         };
-=======
-        let given = script.iter().find_map(|line| line.strip_prefix("given='")?.strip_suffix('\'')).unwrap_or_default();
-        let sample = || sample::of(self.lock().cluster(&cluster), ordinal, given);
->>>>>>> 0e480f9 (Take the password from a Secret that the user names)
         match state {
             ExecState::Answers | ExecState::Missing => {}
             ExecState::Hangs => return exec.silence().await,
