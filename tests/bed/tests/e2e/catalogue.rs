@@ -7,7 +7,7 @@ use crate::contract;
 use crate::groups::{Group, Scenario};
 use crate::promises;
 use crate::stage::Stage;
-use crate::status::{self, access, galera, habits, nodes, outage, replication, single};
+use crate::status::{self, access, galera, habits, nodes, operator, outage, replication, single};
 use crate::watch;
 
 type Body = fn(&Stage) -> Result<()>;
@@ -23,7 +23,7 @@ pub fn catalogue(all: bool) -> Vec<Group> {
     let mut groups = smoke(V11_8, V10_11);
     if all {
         groups.extend(smoke(V10_11, V11_8));
-        groups.extend(habit_groups(&Habit::ALL, V11_8));
+        groups.extend(thorough(V11_8));
         forget_repeated(&mut groups);
     }
     groups
@@ -108,11 +108,65 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
 }
 
 fn operator_groups(one: Version) -> Vec<Group> {
-    vec![group(Shape::operator(Kind::Galera, one), &[("status::healthy", KEEPS, status::healthy)])]
+    vec![
+        group(
+            Shape::operator(Kind::Galera, one),
+            &[
+                ("status::healthy", KEEPS, status::healthy),
+                ("status::suspended", KEEPS, operator::suspended),
+                ("status::forced_bootstrap_left", KEEPS, operator::forced_bootstrap_left),
+                ("status::bootstrap_file_left", KEEPS, operator::bootstrap_file_left),
+                ("status::failed_backup_shown_complete", KEEPS, operator::failed_backup_shown_complete),
+                ("status::network_partition_of_pods", KEEPS, galera::network_partition),
+                ("status::rollout_paused", SPOILS, operator::rollout_paused),
+            ],
+        ),
+        group(
+            Shape::operator(Kind::Replication, one),
+            &[
+                ("status::healthy", KEEPS, status::healthy),
+                ("status::three_opinions_of_the_primary", KEEPS, operator::three_opinions_of_the_primary),
+                ("status::replica_of_a_replica", SPOILS, operator::replica_of_a_replica),
+            ],
+        ),
+    ]
 }
 
 fn bitnami_groups(one: Version) -> Vec<Group> {
-    vec![group(Shape::bitnami(one), &[("status::healthy", KEEPS, status::healthy)])]
+    vec![group(
+        Shape::bitnami(one),
+        &[
+            ("status::healthy", KEEPS, status::healthy),
+            ("status::scaling_in_deletes", KEEPS, galera::scaling_in_deletes),
+            ("status::member_killed", KEEPS, galera::member_killed),
+            ("status::network_partition_of_pods", KEEPS, galera::network_partition),
+            ("status::zombie", SPOILS, galera::zombie),
+        ],
+    )]
+}
+
+/// States of the first groups again on the other sources, and those that take minutes.
+fn thorough(one: Version) -> Vec<Group> {
+    let operator = Shape::operator(Kind::Galera, one);
+    let plain = Shape::new(Kind::Galera, one);
+    let states = [
+        group(plain, &[("status::joiner_that_its_probe_kills", SPOILS, galera::joiner_that_its_probe_kills)]),
+        group(
+            operator.clone(),
+            &[
+                ("status::member_killed", KEEPS, galera::member_killed),
+                ("status::recovers_by_itself", KEEPS, operator::recovers_by_itself),
+                ("status::split_brain", SPOILS, galera::split_brain),
+            ],
+        ),
+        group(
+            Shape::bitnami(one),
+            &[("status::split_brain", SPOILS, galera::split_brain), ("status::crash_loop", SPOILS, outage::crash_loop)],
+        ),
+    ];
+    let dead = [operator, Shape::bitnami(one)]
+        .map(|shape| Group { alone: true, ..group(shape, &[("status::dead_node", SPOILS, nodes::dead_node)]) });
+    states.into_iter().chain(habit_groups(&Habit::ALL, one)).chain(dead).collect()
 }
 
 /// One server each, but for one of them.

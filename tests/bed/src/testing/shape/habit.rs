@@ -26,6 +26,8 @@ pub enum Habit {
     NoPassword,
     /// Accounts over TCP need TLS.
     TlsRequired,
+    /// The data live in the pod and die with it.
+    EmptyDir,
 }
 
 /// Where the data are for those who do not keep them in the usual place: the volume is mounted one level above.
@@ -33,7 +35,7 @@ const ELSEWHERE: &str = "/srv/mariadb/data";
 const FILES: &str = "/run/passwords";
 
 impl Habit {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Container,
         Self::Port,
         Self::DatadirArgument,
@@ -44,6 +46,7 @@ impl Habit {
         Self::PasswordFile,
         Self::NoPassword,
         Self::TlsRequired,
+        Self::EmptyDir,
     ];
 
     #[must_use]
@@ -59,6 +62,7 @@ impl Habit {
             Self::PasswordFile => "password_file",
             Self::NoPassword => "no_password",
             Self::TlsRequired => "tls_required",
+            Self::EmptyDir => "empty_dir",
         }
     }
 
@@ -115,6 +119,9 @@ impl Habit {
         if self == Self::Ordinals {
             set["ordinals"] = json!({"start": self.layout().first});
         }
+        if self == Self::EmptyDir {
+            set["volumeClaimTemplates"] = json!([]);
+        }
         let pod = &mut set["template"]["spec"];
         let server = &mut pod["containers"][0];
         if self.layout().datadir != DATADIR {
@@ -122,12 +129,13 @@ impl Habit {
         }
         match self {
             Self::PasswordFile | Self::NoPassword => {
-                without_password(server);
+                without_password(&mut pod["containers"][0]);
                 push(
                     &mut pod["volumes"],
                     json!({"name": "passwords", "secret": {"secretName": PASSWORDS, "defaultMode": 0o444}}),
                 );
             }
+            Self::EmptyDir => push(&mut pod["volumes"], json!({"name": self.layout().claim, "emptyDir": {}})),
             Self::Sidecar => {
                 let beside = json!({
                     "name": "beside", "image": "bed.local/busybox:1", "imagePullPolicy": "IfNotPresent",

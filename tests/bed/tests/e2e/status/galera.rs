@@ -4,9 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::faults::Lasting;
 use bed::testing::run::wait_until;
 use bed::testing::shape::Version;
 use mysql::prelude::Queryable;
+use serde_json::json;
 
 use crate::stage::{Expected, SOON, Stage};
 
@@ -31,6 +33,18 @@ pub fn member_in_sst(stage: &Stage) -> Result<()> {
     // Without its state file a member takes a full copy.
     stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    let copy = hold_copy(stage)?;
+    stage.status(&Expected {
+        exit: 0,
+        codes: &["MDB216", "MDB217"],
+        without: &["MDB218", "MDB251", "MDB214", "MDB120"],
+        says: &["db-2"],
+    })?;
+    copy.heal()
+}
+
+/// Stops a copy to the third member in its middle.
+fn hold_copy(stage: &Stage) -> Result<Lasting> {
     let possible = [stage.cluster.pod(0)?, stage.cluster.pod(1)?];
     let began = Instant::now();
     let copy = loop {
@@ -45,13 +59,7 @@ pub fn member_in_sst(stage: &Stage) -> Result<()> {
         ensure!(donors.contains(&true), "none");
         Ok(())
     })?;
-    stage.status(&Expected {
-        exit: 0,
-        codes: &["MDB216", "MDB217"],
-        without: &["MDB218", "MDB251", "MDB214", "MDB120"],
-        says: &["db-2"],
-    })?;
-    copy.heal()
+    Ok(copy)
 }
 
 /// Both halves of a network partition between pods; probes, exec and the API server work on both sides.
@@ -67,7 +75,7 @@ pub fn network_partition(stage: &Stage) -> Result<()> {
         without: &["MDB201", "MDB203", "MDB212"],
         says: &["db-2", "non-Primary"],
     })?;
-    cut.into_iter().try_for_each(bed::testing::faults::Lasting::heal)
+    cut.into_iter().try_for_each(Lasting::heal)
 }
 
 /// `pc.bootstrap` on the smaller side of a cut, while the larger one is alive: two primary components with one UUID.
@@ -84,7 +92,7 @@ pub fn split_brain(stage: &Stage) -> Result<()> {
     let expected = Expected { exit: 3, codes: &["MDB203"], without: &["MDB205", "MDB211"], says: &["db-0"] };
     stage.status(&expected)?;
     // With the network whole again nothing changes: the halves never reconnect.
-    cut.into_iter().try_for_each(bed::testing::faults::Lasting::heal)?;
+    cut.into_iter().try_for_each(Lasting::heal)?;
     thread::sleep(Duration::from_secs(8));
     stage.status(&expected).context("after the network was healed")?;
     Ok(())
@@ -123,4 +131,39 @@ pub fn claim_deleted(stage: &Stage) -> Result<()> {
     stage.cluster.look()?;
     stage.status(&Expected { exit: 3, codes: &["MDB411"], without: &["MDB412"], says: &["data-db-2"] })?;
     Ok(())
+}
+
+/// A set that throws volumes away when it shrinks; today all is well.
+pub fn scaling_in_deletes(stage: &Stage) -> Result<()> {
+    let policy = |when: &str| {
+        let patch = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": when}}}).to_string();
+        stage.cluster.kubectl(&["patch", "sts", "db", "--type=merge", "-p", &patch]).map(drop)
+    };
+    policy("Delete")?;
+    let set = stage.cluster.get("sts/db")?["spec"]["persistentVolumeClaimRetentionPolicy"].clone();
+    ensure!(set == json!({"whenDeleted": "Retain", "whenScaled": "Delete"}), "{set}");
+    stage.status(&Expected { exit: 0, codes: &["MDB136"], without: &["MDB411"], says: &["whenScaled"] })?;
+    policy("Retain")
+}
+
+/// The copy is held up for longer than the startup probe of the joiner lasts: the kubelet ends it, and it begins anew.
+pub fn joiner_that_its_probe_kills(stage: &Stage) -> Result<()> {
+    let probe = json!([
+        {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}},
+        {"op": "replace", "path": "/spec/template/spec/containers/0/startupProbe/failureThreshold", "value": 12},
+    ]);
+    stage.cluster.kubectl(&["patch", "sts", "db", "--type=json", "-p", &probe.to_string()])?;
+    stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    let copy = hold_copy(stage)?;
+    stage.status(&Expected { exit: 0, codes: &["MDB216"], without: &["MDB128"], says: &["db-2"] })?;
+    wait_until("the kubelet has ended it", SOON, || {
+        let pod = stage.cluster.pod(2)?;
+        ensure!(pod.restarts > 0, "{pod:?}");
+        Ok(())
+    })?;
+    let events = stage.cluster.kubectl(&["get", "events", "--field-selector=involvedObject.name=db-2"])?;
+    ensure!(events.contains("failed startup probe"), "{events}");
+    stage.status(&Expected { exit: 3, codes: &["MDB128"], without: &["MDB201"], says: &["db-2"] })?;
+    copy.heal()
 }

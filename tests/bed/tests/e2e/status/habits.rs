@@ -10,7 +10,11 @@ use crate::stage::{Expected, Stage};
 pub fn habit(stage: &Stage) -> Result<()> {
     let Source::Habit(habit) = stage.cluster.shape.source else { bail!("this shape has no habit") };
     prove(stage, habit)?;
-    if habit == Habit::NoPassword { no_password(stage) } else { healthy(stage) }
+    match habit {
+        Habit::NoPassword => no_password(stage),
+        Habit::EmptyDir => vanishes(stage),
+        _ => healthy(stage),
+    }
 }
 
 fn prove(stage: &Stage, habit: Habit) -> Result<()> {
@@ -31,6 +35,7 @@ fn prove(stage: &Stage, habit: Habit) -> Result<()> {
             (pods.join(" "), "db-3 db-4 db-5")
         }
         Habit::Wrapper => (shell("cat /proc/1/comm")?, "bash"),
+        Habit::EmptyDir => (cluster.kubectl(&["get", "pvc", "-o", "name"])?, ""),
         Habit::PasswordFile => (shell("echo $MARIADB_ROOT_PASSWORD$MARIADB_ROOT_PASSWORD_FILE")?, "/run/passwords/root"),
         Habit::NoPassword => (shell("env | grep -c ROOT_PASSWORD")?, "0"),
         Habit::TlsRequired => {
@@ -48,5 +53,11 @@ fn no_password(stage: &Stage) -> Result<()> {
     let refused = stage.cluster.exec(0, "mariadb -uroot -e 'SELECT 1'", "")?;
     ensure!(refused.stderr.contains("1045"), "root needs no password: {refused:?}");
     stage.status(&Expected { exit: 4, codes: &["MDB904"], without: &["MDB903"], says: &["db-0"] })?;
+    Ok(())
+}
+
+/// The server is well, and its data go with the pod.
+fn vanishes(stage: &Stage) -> Result<()> {
+    stage.status(&Expected { exit: 0, codes: &["MDB421"], without: &["MDB411", "MDB412"], says: &["db-0"] })?;
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod galera;
 pub mod habits;
 pub mod nodes;
+pub mod operator;
 pub mod outage;
 pub mod replication;
 pub mod single;

@@ -31,11 +31,9 @@ pub fn limbo(stage: &Stage) -> Result<()> {
 
 /// All members die at once and have forgotten their last view: each start ends for want of a primary component.
 pub fn crash_loop(stage: &Stage) -> Result<()> {
+    let view = format!("rm {}/gvwstate.dat", stage.cluster.shape.layout().datadir);
     for ordinal in 0..3 {
-        ensure!(
-            stage.cluster.exec(ordinal, "rm /var/lib/mysql/gvwstate.dat", "")?.is_success(),
-            "db-{ordinal} has no gvwstate.dat"
-        );
+        ensure!(stage.cluster.exec(ordinal, &view, "")?.is_success(), "db-{ordinal} has no gvwstate.dat");
     }
     stage.faults.kill_servers(&stage.cluster.pods()?)?;
     wait_until("a container waits for its next start", SOON * 2, || {
