@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use kubectl_mariadb::api::PodRef;
 use kubectl_mariadb::api::objects::{Scope, get_stateful_set};
+use kubectl_mariadb::api::script;
 use kubectl_mariadb::api::session::Session;
 use kubectl_mariadb::failure::Exit;
 use kubectl_mariadb::model::fact::{Fact, Obstacle, Why};
@@ -243,7 +244,7 @@ async fn a_session_looks_again_and_again_through_one_exec() {
     let script = probe::script(&layout, probe::Looks::Session);
     let pod = PodRef { namespace: "shop".into(), name: "db-0".into(), container: layout.container };
     let limit = Duration::from_secs(5);
-    let mut session = Session::open(&api, &pod, &probe::LOADER, script.as_bytes(), probe::END, limit).await.unwrap();
+    let mut session = Session::open(&api, &pod, &script::LOADER, script.as_bytes(), probe::END, limit).await.unwrap();
     for expected in [10, 11, 12] {
         let mut sample = session.sample(limit).await.unwrap();
         sample.extend(probe::END.as_bytes());

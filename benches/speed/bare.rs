@@ -10,7 +10,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::Request;
 use kube::core::params::{GetParams, ListParams};
 use kube::{Client, Config};
-use kubectl_mariadb::observe::probe::{END, LOADER};
+use kubectl_mariadb::api::script::LOADER;
+use kubectl_mariadb::observe::probe::END;
 use serde::{Deserialize, Serialize};
 use tokio_tungstenite::tungstenite::Message;
 

@@ -21,6 +21,7 @@ pub mod log;
 pub mod names;
 pub mod objects;
 pub mod reach;
+pub mod script;
 pub mod secret;
 pub mod session;
 pub mod sql;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::exec::{ExecEnd, exec_until};
 use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
+use crate::api::script::LOADER;
 use crate::api::{Api, Password, PodRef};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
@@ -31,7 +32,7 @@ use crate::model::target_name::TargetName;
 use crate::process::Clock;
 
 use extras::Extras;
-use probe::{END, LOADER, Looks, Sample};
+use probe::{END, Looks, Sample};
 
 /// Ordinals whose pods are listed before the set itself is known: enough for nearly every cluster.
 const LIKELY_ORDINALS: std::ops::Range<u32> = 0..9;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::server;
-use crate::api::sql;
+use crate::api::{script, sql};
 use crate::model::disk::{Disk, Process, Space, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
@@ -19,11 +19,7 @@ pub const MARK: &str = "@@kubectl-mariadb@@";
 /// The last line of a sample.
 pub const END: &str = "@@kubectl-mariadb@@ end";
 
-/// Reads the script from stdin up to the line `--go` and runs it. The script is not in argv, so neither it nor any
-/// SQL is in audit logs and process lists; stdin need not end, which the older exec protocol (v4) cannot say.
-pub const LOADER: [&str; 3] = ["sh", "-c", "s=; while IFS= read -r l && [ \"$l\" != --go ]; do s=\"$s$l\n\"; done; eval \"$s\""];
-
-const FUNCTIONS: &str = include_str!("probe.sh");
+const FUNCTIONS: [&str; 2] = [script::CLIENT, include_str!("probe.sh")];
 
 /// One sample per newline on stdin; ends when stdin ends, or after 30 s without a newline where the shell can tell.
 const SESSION: &str = "if [ -n \"$BASH_VERSION\" ]; then wait_for() { IFS= read -r -t 30 _; }; \
@@ -54,25 +50,17 @@ pub fn script_with(layout: &Layout, looks: Looks, password: Option<&str>) -> Str
         ("sql", &server::questions(MARK)),
         ("view_sql", &server::view_question(MARK)),
         ("end_sql", &server::last_question(MARK)),
+        ("given_user", ""),
         ("given", password.unwrap_or_default()),
     ];
-    let mut text: String = settings.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
-    // The loader reads byte by byte.
-    for line in FUNCTIONS.lines().map(str::trim_start).filter(|line| !line.starts_with('#')) {
-        text.push_str(line);
-        text.push('\n');
-    }
+    let mut text = script::assignments(&settings);
+    FUNCTIONS.iter().for_each(|functions| script::append(&mut text, functions));
     text.push_str(match looks {
         Looks::Once => "sample\n",
         Looks::Session => SESSION,
     });
     text.push_str("--go\n");
     text
-}
-
-/// A word for the shell, whatever it holds.
-fn quoted(value: &str) -> String {
-    format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 /// What one look at one pod found.

@@ -7,12 +7,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::api::backoff::Backoff;
+use crate::api::script::LOADER;
 use crate::api::session::Session;
 use crate::api::watch::Watcher;
 use crate::api::{Api, Password, PodRef};
 use crate::model::fact::Why;
 use crate::model::kubernetes::Layout;
-use crate::observe::probe::{self, END, LOADER, Looks, Sample};
+use crate::observe::probe::{self, END, Looks, Sample};
 use crate::observe::{Depth, look};
 
 /// How often, and how.
