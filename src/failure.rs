@@ -78,6 +78,10 @@ pub enum Kind {
     Unauthorized,
     /// The API server cannot be reached or does not answer in time.
     Unreachable,
+    /// A needed fact could not be observed.
+    Unobserved,
+    /// A safety check refused.
+    Refused,
     /// A deadline of the command passed.
     TimedOut,
     Interrupted,
@@ -95,6 +99,8 @@ impl Kind {
             Self::Forbidden => "Forbidden",
             Self::Unauthorized => "Unauthorized",
             Self::Unreachable => "Unreachable",
+            Self::Unobserved => "Unobserved",
+            Self::Refused => "Refused",
             Self::TimedOut => "TimedOut",
             Self::Interrupted => "Interrupted",
             Self::Other => "Other",
@@ -128,7 +134,8 @@ impl Failure {
             Kind::Forbidden => Exit::Forbidden,
             Kind::TimedOut => Exit::TimedOut,
             Kind::Interrupted => Exit::Interrupted,
-            Kind::Unreachable | Kind::Unauthorized => Exit::Unobserved,
+            Kind::Refused => Exit::Refused,
+            Kind::Unobserved | Kind::Unreachable | Kind::Unauthorized => Exit::Unobserved,
             Kind::NotFound | Kind::Other => Exit::Failed,
         }
     }

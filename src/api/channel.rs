@@ -14,6 +14,8 @@ use crate::model::fact::Why;
 use super::trouble::Trouble;
 use super::{Api, Ask, PodRef};
 
+pub(super) mod duplex;
+
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::model::fact::{Obstacle, Why};
 
+pub mod client;
+pub mod xml;
+
 /// A row of a result set by column name; `None` is NULL.
 pub type Row = BTreeMap<String, Option<String>>;
 
@@ -56,6 +59,13 @@ fn unescape(field: &str) -> String {
         }
     }
     text
+}
+
+/// The container has no client.
+#[must_use]
+pub fn no_client() -> Why {
+    let message = "the container has neither the mariadb nor the mysql client".into();
+    Why::NoSql { obstacle: Obstacle::NoClient, message }
 }
 
 /// Why a client run did not deliver, from its exit code (`None`: it is not known) and what it wrote to stderr.

@@ -5,6 +5,7 @@ mod exit;
 pub mod finding;
 pub mod rules;
 pub mod settled;
+pub mod sql;
 pub mod verdict;
 pub mod versions;
 pub mod wish;

@@ -18,6 +18,7 @@ pub mod replica;
 pub mod secret_key;
 pub mod server;
 pub mod snapshot;
+pub mod sql;
 pub mod target_name;
 #[cfg(test)]
 pub(crate) mod testing;

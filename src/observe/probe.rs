@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::server;
 use crate::api::{script, sql};
 use crate::model::disk::{Disk, Process, Space, StateFile};
-use crate::model::fact::{Fact, Obstacle, Why};
+use crate::model::fact::{Fact, Why};
 use crate::model::grastate::Grastate;
 use crate::model::gvwstate::Gvwstate;
 use crate::model::kubernetes::Layout;
@@ -232,8 +232,7 @@ fn process(text: &str) -> Result<Process, String> {
 /// The result sets of the client, or why there are none.
 fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, Why> {
     if sections.words("sql-end") == "noclient" {
-        let message = "the container has neither the mariadb nor the mysql client".into();
-        return Err(Why::NoSql { obstacle: Obstacle::NoClient, message });
+        return Err(sql::no_client());
     }
     let sets = sql::result_sets(MARK, &sections.text("sql"));
     if sets.contains_key("end") {
@@ -255,6 +254,7 @@ fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, W
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::fact::Obstacle;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
