@@ -46,6 +46,7 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::CanStop(args) => commands::can_stop::run(request, args, process, printer),
         Verb::Status(args) if args.settled => commands::settled::run(request, args, process, printer),
         Verb::Status(args) if args.watch => commands::watch::run(request, args, process, printer),
+        Verb::Sql(args) => commands::sql::run(request, args, process, printer),
         Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(args) => commands::version::run(request, args, process, printer),
     }

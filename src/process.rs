@@ -146,6 +146,49 @@ pub fn run_async<T>(signals: bool, work: impl Future<Output = Result<T, Failure>
     result
 }
 
+/// Ctrl-C and SIGTERM, for work that answers them itself.
+pub struct Interrupts {
+    #[cfg(unix)]
+    streams: Option<[tokio::signal::unix::Signal; 2]>,
+    #[cfg(not(unix))]
+    listens: bool,
+}
+
+impl Interrupts {
+    /// From now on none is missed. `listens`: whether they are ours to answer. To be made inside of [`run_async`].
+    #[must_use]
+    #[cfg(unix)]
+    pub fn new(listens: bool) -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let streams = || Some([signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?]);
+        Self { streams: if listens { streams() } else { None } }
+    }
+
+    /// From now on none is missed. `listens`: whether they are ours to answer.
+    #[must_use]
+    #[cfg(not(unix))]
+    pub fn new(listens: bool) -> Self {
+        Self { listens }
+    }
+
+    /// The next one, in words.
+    #[cfg(unix)]
+    pub async fn next(&mut self) -> &'static str {
+        let Some([interrupt, terminate]) = &mut self.streams else { return std::future::pending().await };
+        tokio::select! {
+            Some(()) = interrupt.recv() => "Ctrl-C",
+            Some(()) = terminate.recv() => "SIGTERM",
+            else => std::future::pending().await,
+        }
+    }
+
+    /// The next one, in words.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> &'static str {
+        if self.listens { interrupted().await } else { std::future::pending().await }
+    }
+}
+
 #[cfg(unix)]
 async fn interrupted() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};

@@ -14,6 +14,7 @@ mod requests;
 mod rights;
 mod screens;
 mod session;
+mod sql;
 mod status;
 mod stop;
 mod version;

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::support::program::run;
 use crate::support::right::Right;
 use crate::support::server::{Answer, Server};
+use crate::support::world::client::Reply;
 use crate::support::world::{Cluster, Shared, World};
 
 /// A command, and what it is run with to see its rights.
@@ -43,6 +44,13 @@ fn fleet() -> Shared {
     World::with([Cluster::galera("shop", "db", 3), Cluster::replication("shop", "users", 3).managed()])
 }
 
+/// A server that answers the statement below.
+fn answering() -> Shared {
+    let world = World::with([Cluster::replication("shop", "db", 3)]);
+    world.lock().reply("SELECT 1", Reply::rows(&["1"], &[&[Some("1")]]));
+    world
+}
+
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
     Command { name: "status NAME", args: &["status", "db"], world: galera },
@@ -56,6 +64,8 @@ const COMMANDS: &[Command] = &[
         world: with_secret,
     },
     Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },
+    Command { name: "sql NAME", args: &["sql", "db", "-e", "SELECT 1"], world: answering },
+    Command { name: "sql (the only cluster)", args: &["sql", "-e", "SELECT 1"], world: answering },
 ];
 
 /// Runs a command with `denied` refused; gives its exit code and what it asked.

@@ -82,6 +82,7 @@ const NAMES: &[(&str, Names)] = &[
     ("namespace", Names::Namespaces),
     ("target", Names::Clusters),
     ("pod", Names::Pods),
+    ("on", Names::Pods),
     ("node", Names::Nodes),
     ("code", Names::Codes),
 ];
@@ -89,6 +90,9 @@ const NAMES: &[(&str, Names)] = &[
 /// Arguments whose values nobody can list.
 #[cfg(test)]
 const FREE: &[&str] = &[
+    "database",
+    "db_user",
+    "execute",
     "impersonate",
     "impersonate_groups",
     "impersonate_uid",

@@ -6,6 +6,7 @@ mod completion;
 pub mod duration;
 pub mod global;
 pub mod pod_name;
+pub mod sql;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub use self::can_stop::CanStop;
 pub use self::completion::{Completion, Shell};
 use self::global::{Connection, Output};
+pub use self::sql::Sql;
 pub use self::status::Status;
 pub use self::wait::Wait;
 use crate::model::secret_key::SecretKey;
@@ -55,6 +57,7 @@ pub enum Verb {
     Status(Status),
     Wait(Wait),
     CanStop(CanStop),
+    Sql(Sql),
     Explain(Explain),
     Completion(Completion),
     Version(Version),

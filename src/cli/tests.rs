@@ -37,6 +37,7 @@ fn mistake(args: &[&str]) -> String {
 fn help_is_on_stdout() {
     assert_snapshot!("help", stdout(&["--help"]));
     assert_snapshot!("help_explain", stdout(&["explain", "-h"]));
+    assert_snapshot!("help_sql", stdout(&["sql", "--help"]));
     assert_snapshot!("help_status", stdout(&["status", "--help"]));
     assert_snapshot!("help_version", stdout(&["version", "-h"]));
 }

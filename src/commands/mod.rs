@@ -4,6 +4,7 @@ pub mod can_stop;
 pub mod complete;
 pub mod explain;
 pub mod settled;
+pub mod sql;
 pub mod status;
 pub mod version;
 pub mod wait;

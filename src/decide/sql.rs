@@ -9,6 +9,7 @@ use crate::model::names::Ordinal;
 use crate::model::replica::{Channel, IoThread};
 use crate::model::server::Server;
 use crate::model::snapshot::Snapshot;
+use crate::model::sql::{Quoting, Statement, only_reads, split};
 use crate::model::topology::{Primary, Source, Topology, source_of};
 use crate::model::wsrep::LocalState;
 
@@ -65,6 +66,50 @@ pub fn may_write(on: &On) -> Result<(), Failure> {
         On::Replica => refuse("--write does not go with --on replica: what is written there is missing on the primary"),
         On::Primary | On::Pod(_) => Ok(()),
     }
+}
+
+/// The statements of some texts, all of which may run: none has run when one is refused (safety G4).
+///
+/// # Errors
+/// A refusal that quotes the statement; a text that cannot be sent, or holds no statement.
+pub fn guarded(texts: &[String], quoting: Quoting, write: bool) -> Result<Vec<Statement>, Failure> {
+    let mut statements = Vec::new();
+    for text in texts {
+        let wrong = |line: usize, what: &str| Err(Failure::new(Kind::Usage, format!("line {line}: {what}")));
+        let split = match split(text, quoting, ";") {
+            Ok(split) => split,
+            Err(problem) => return wrong(problem.line, &problem.what),
+        };
+        let lines = text.len() - split.rest.trim_start().len();
+        let line = 1 + text.get(..lines).unwrap_or_default().matches('\n').count();
+        if split.open {
+            return wrong(line, "a quote or a comment that begins here or later does not end");
+        }
+        statements.extend(split.statements);
+        if !split.rest.trim().is_empty() {
+            statements.push(Statement { text: split.rest.trim().to_owned(), line, vertical: false });
+        }
+    }
+    if statements.is_empty() {
+        return Err(Failure::new(Kind::Usage, "there is no statement to run").hint("give one with -e, a file with -f, or stdin"));
+    }
+    if !write {
+        statements.iter().try_for_each(|statement| refuse_writing(statement, quoting))?;
+    }
+    Ok(statements)
+}
+
+/// Whether a statement may run without `--write` (safety G4).
+///
+/// # Errors
+/// The refusal; it quotes the statement.
+pub fn refuse_writing(statement: &Statement, quoting: Quoting) -> Result<(), Failure> {
+    only_reads(&statement.text, quoting).map_err(|unfit| {
+        let short: String = statement.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let quoted: String = if short.chars().count() > 60 { short.chars().take(59).chain(['…']).collect() } else { short };
+        Failure::new(Kind::Refused, format!("not without --write: {quoted} ({unfit})"))
+            .hint("allowed are SELECT, SHOW, EXPLAIN, DESCRIBE, WITH … SELECT, USE and SET @x; nothing was run")
+    })
 }
 
 /// The one server to ask; [`On::All`] has none.
@@ -179,7 +224,7 @@ fn galera(seen: &Snapshot) -> Result<Ordinal, Failure> {
     if !split.is_empty() {
         let halves: Vec<String> = split.iter().map(|half| names(seen, half.ordinals.iter().copied())).collect();
         let message = format!("split brain: {} are primary components at once, with different data", halves.join(" and "));
-        return Err(Failure::new(Kind::Refused, message).hint(ELSEWHERE));
+        return Err(Failure::new(Kind::Refused, message).hint("choose a server with --on POD, or ask every server with --on all"));
     }
     let members = synced(seen);
     match members.first() {
@@ -257,6 +302,26 @@ mod tests {
 
     fn pod(ordinal: u32) -> On {
         On::Pod(format!("db-{ordinal}"))
+    }
+
+    #[test]
+    fn one_statement_that_may_not_run_stops_all() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let run = |list: &[&str], write| guarded(&texts(list), Quoting::default(), write);
+        let statements = run(&["select 1; select 2", "\n\nselect 3"], false).unwrap();
+        let told: Vec<_> = statements.iter().map(|statement| (statement.text.as_str(), statement.line)).collect();
+        assert_eq!(told, [("select 1", 1), ("select 2", 1), ("select 3", 3)]);
+        let refusal = run(&["select 1;\ndrop\n  table t"], false).unwrap_err();
+        assert_eq!(refusal.exit(), Exit::Refused);
+        assert_eq!(refusal.message, "not without --write: drop table t (DROP may change something)");
+        assert_eq!(run(&["drop table t"], true).unwrap().len(), 1);
+        for text in ["", " -- nothing", "select 'open", "\\! ls"] {
+            assert_eq!(run(&[text], true).unwrap_err().exit(), Exit::Usage, "{text}");
+        }
+        assert_eq!(
+            run(&["select 1;\n\nselect 'open"], true).unwrap_err().message,
+            "line 3: a quote or a comment that begins here or later does not end"
+        );
     }
 
     #[test]

@@ -31,6 +31,13 @@ impl fmt::Display for Ordinal {
     }
 }
 
+/// The StatefulSet whose pod has this name; `None`: it has not the form of one.
+#[must_use]
+pub fn set_of_pod(pod: &str) -> Option<&str> {
+    let (set, _) = pod.rsplit_once('-')?;
+    Ordinal::of_pod(set, pod).map(|_| set)
+}
+
 /// The StatefulSet a snapshot is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,5 +63,6 @@ mod tests {
             assert_eq!(Ordinal::of_pod("db", other), None, "{other}");
         }
         assert_eq!(Ordinal(3).pod("a-b"), "a-b-3");
+        assert_eq!((set_of_pod("a-b-3"), set_of_pod("a-b"), set_of_pod("3")), (Some("a-b"), None, None));
     }
 }

@@ -57,7 +57,7 @@ impl FromStr for TargetName {
 }
 
 /// The API server's rule for names of objects (RFC 1123 subdomain).
-fn is_object_name(name: &str) -> bool {
+pub(super) fn is_object_name(name: &str) -> bool {
     let label = |part: &str| {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         part.bytes().all(|byte| inner(byte) || byte == b'-')

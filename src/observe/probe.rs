@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::server;
 use crate::api::{script, sql};
 use crate::model::disk::{Disk, Process, Space, StateFile};
-use crate::model::fact::{Fact, Why};
+use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
 use crate::model::gvwstate::Gvwstate;
 use crate::model::kubernetes::Layout;
@@ -254,7 +254,6 @@ fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, W
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::fact::Obstacle;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 

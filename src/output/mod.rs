@@ -9,8 +9,10 @@ pub mod explain;
 pub mod live;
 mod log;
 pub mod progress;
+pub mod prompt;
 #[cfg(test)]
 pub(crate) mod schema;
+pub mod sql;
 pub mod status;
 pub mod structured;
 pub mod style;
@@ -187,6 +189,31 @@ impl Printer {
         let text = Label::Faint.paint(&text, self.colour_stderr) + "\n";
         // Nobody is left to be told.
         let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+
+    /// How SQL answers of one pod are written.
+    #[must_use]
+    pub fn sql_writer(&self, pod: &str) -> sql::Writer {
+        sql::Writer::new(self.output.format, pod, self.terminal.width, !self.output.no_headers, self.colour_stdout)
+    }
+
+    /// Writes what is ready and empties the page.
+    ///
+    /// # Errors
+    /// stdout cannot be written; a reader that went away is [`io::ErrorKind::BrokenPipe`].
+    pub fn put(&mut self, page: &mut sql::Page) -> io::Result<()> {
+        // Nobody may be left to be told.
+        let _ = self.stderr.write_all(page.stderr.as_bytes()).and_then(|()| self.stderr.flush());
+        page.stderr.clear();
+        let written = self.stdout.write_all(page.stdout.as_bytes()).and_then(|()| self.stdout.flush());
+        page.stdout.clear();
+        written
+    }
+
+    /// Shows a failure to people only: the document of the run tells it already.
+    pub fn tell(&mut self, failure: &Failure) -> Exit {
+        self.complain(failure);
+        failure.exit()
     }
 
     /// Shows a failure: a sentence and a hint on stderr, and the document that was asked for on stdout.

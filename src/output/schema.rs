@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::Screen;
 use super::can_stop::CanStop;
 use super::explain::{Explanation, ExplanationList};
+use super::sql::document::{self, SqlResult, SqlRow};
+use super::sql::side::SqlComparison;
 use super::status::{Status, StatusList};
 use super::structured::{API_VERSION, Failed};
 use super::version::Versions;
@@ -22,12 +24,15 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
     schema
 }
 
-fn all() -> [(&'static str, Value); 8] {
+fn all() -> [(&'static str, Value); 11] {
     [
         (CanStop::KIND, schema::<CanStop>(CanStop::KIND)),
         (Explanation::KIND, schema::<Explanation>(Explanation::KIND)),
         (ExplanationList::KIND, schema::<ExplanationList>(ExplanationList::KIND)),
         (Failed::KIND, schema::<Failed>(Failed::KIND)),
+        (SqlComparison::KIND, schema::<SqlComparison>(SqlComparison::KIND)),
+        (document::KIND, schema::<SqlResult>(document::KIND)),
+        (document::ROW_KIND, schema::<SqlRow>(document::ROW_KIND)),
         (Status::KIND, schema::<Status>(Status::KIND)),
         (StatusList::KIND, schema::<StatusList>(StatusList::KIND)),
         (Versions::KIND, schema::<Versions>(Versions::KIND)),

@@ -113,10 +113,16 @@ impl Running {
 
 /// `kubectl mariadb ARGS` at a terminal of 80 columns, at noon of the world's day.
 pub async fn run(server: &Server, args: &[&str]) -> Run {
+    run_with(server, args, "").await
+}
+
+/// The same with something on stdin.
+pub async fn run_with(server: &Server, args: &[&str], stdin: &str) -> Run {
     let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
     let (mut process, captured) = Process::captured(args.iter().copied(), now);
     process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
     process.terminal.width = Some(80);
+    process.stdin = Box::new(std::io::Cursor::new(stdin.as_bytes().to_vec()));
     // The program has an event loop of its own.
     let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
     Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }

@@ -33,15 +33,16 @@ const MAX_STDERR: usize = 64 << 10;
 /// Who asks, and where.
 #[derive(Clone, Default)]
 pub struct Login {
-    /// Another account than the container's own, and its password.
-    pub account: Option<(String, String)>,
+    /// Another account than the container's own.
+    pub user: Option<String>,
+    /// A password that the user has named, in place of what the container knows.
+    pub password: Option<String>,
     pub database: Option<String>,
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let account = self.account.as_ref().map(|(user, _)| user);
-        f.debug_struct("Login").field("account", &account).field("database", &self.database).finish_non_exhaustive()
+        f.debug_struct("Login").field("user", &self.user).field("database", &self.database).finish_non_exhaustive()
     }
 }
 
@@ -92,6 +93,8 @@ pub struct Session {
     stderr: Vec<u8>,
     state: State,
     warned: bool,
+    /// A statement's end has not been seen yet.
+    running: bool,
     /// The first columns of the present result set, if it answers our question.
     done: Option<Done>,
     login: Login,
@@ -120,6 +123,7 @@ impl Session {
                 stderr: Vec::new(),
                 state: State::Statement,
                 warned: false,
+                running: false,
                 done: None,
                 login: login.clone(),
             };
@@ -147,6 +151,7 @@ impl Session {
         if std::mem::take(&mut self.warned) {
             self.send(CLEAR);
         }
+        self.running = true;
         self.send(&for_client(statement, quoting));
         self.send(QUESTION);
     }
@@ -170,6 +175,12 @@ impl Session {
         }
     }
 
+    /// Whether the last statement's end was seen, so that another one may be sent.
+    #[must_use]
+    pub const fn in_step(&self) -> bool {
+        !self.running
+    }
+
     /// Ends the input: the client leaves when it has done what it got.
     pub fn end(&mut self) {
         self.duplex.end_stdin();
@@ -181,7 +192,7 @@ impl Session {
 
     fn read(&mut self) -> Option<Told> {
         loop {
-            let item = self.reader.next()?;
+            let item = self.reader.take()?;
             match (self.state, item) {
                 (State::Statement, Item::Columns(columns)) if columns.first().is_some_and(|name| name == MARK) => {
                     self.state = State::Question;
@@ -215,6 +226,7 @@ impl Session {
 
     fn over(&mut self) -> Option<Told> {
         self.state = State::Statement;
+        self.running = false;
         self.stderr.clear();
         self.done.take().map(Told::Done)
     }
@@ -240,7 +252,7 @@ impl Session {
             return super::no_client();
         }
         match obstacle(Some(code), &said) {
-            Why::NoSql { obstacle: Obstacle::WrongPassword | Obstacle::NoPassword, .. } if self.login.account.is_some() => {
+            Why::NoSql { obstacle: Obstacle::WrongPassword | Obstacle::NoPassword, .. } if self.login.password.is_some() => {
                 let line = said.lines().find(|line| line.starts_with("ERROR ")).unwrap_or_default().to_owned();
                 Why::NoSql {
                     obstacle: Obstacle::WrongPassword,
@@ -291,10 +303,9 @@ pub async fn kill_query(api: &Api, pod: &PodRef, login: &Login, id: u64, limit: 
 
 /// What is written to the loader's stdin before the first statement.
 fn text(login: &Login) -> String {
-    let (user, password) = login.account.as_ref().map_or(("", ""), |(user, password)| (user, password));
     let settings = [
-        ("sql_user", user),
-        ("sql_password", password),
+        ("given_user", login.user.as_deref().unwrap_or_default()),
+        ("given", login.password.as_deref().unwrap_or_default()),
         ("database", login.database.as_deref().unwrap_or_default()),
         ("delimiter", CLIENT_DELIMITER),
     ];
@@ -357,10 +368,10 @@ mod tests {
 
     #[test]
     fn the_password_is_in_no_debug_text_and_the_script_ends_once() {
-        let login = Login { account: Some(("eve".into(), "hush'\n".into())), database: Some("a b".into()) };
+        let login = Login { user: Some("eve".into()), password: Some("hush'\n".into()), database: Some("a b".into()) };
         assert!(!format!("{login:?}").contains("hush"));
         let text = text(&login);
-        assert!(text.starts_with("sql_user='eve'\nsql_password='hush'\\''\n'\ndatabase='a b'\n"), "{text}");
+        assert!(text.starts_with("given_user='eve'\ngiven='hush'\\''\n'\ndatabase='a b'\n"), "{text}");
         assert_eq!(text.lines().filter(|line| *line == "--go").count(), 1);
         assert!(!text.lines().any(|line| line.starts_with('#')));
     }

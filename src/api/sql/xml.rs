@@ -42,7 +42,7 @@ impl Reader {
     }
 
     /// The next item, if it is all there.
-    pub fn next(&mut self) -> Option<Item> {
+    pub fn take(&mut self) -> Option<Item> {
         while self.ready.is_empty() {
             self.step()?;
         }
@@ -132,7 +132,7 @@ mod tests {
         let mut items = Vec::new();
         for piece in pieces {
             reader.push(piece);
-            items.extend(std::iter::from_fn(|| reader.next()));
+            items.extend(std::iter::from_fn(|| reader.take()));
         }
         items
     }
@@ -184,7 +184,7 @@ mod tests {
         reader.push(b"<resultset>");
         for _ in 0..10_000 {
             reader.push(b"<row><field name=\"a\">0123456789</field></row>");
-            while reader.next().is_some() {}
+            while reader.take().is_some() {}
         }
         assert!(reader.bytes.capacity() < 4096, "{}", reader.bytes.capacity());
     }

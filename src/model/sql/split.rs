@@ -5,7 +5,7 @@ use super::piece::{Kind, Piece, Quoting, pieces};
 /// What ends a statement in the input of the client in the pod. No text of a user holds it.
 pub const CLIENT_DELIMITER: &str = "@@kubectl-mdb@@";
 
-/// A statement, without what ended it.
+/// A statement, without what ended it and without comments before its first word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Statement {
     pub text: String,
@@ -46,19 +46,24 @@ pub fn split(text: &str, quoting: Quoting, delimiter: &str) -> Result<Split, Pro
     let mut at = 0;
     let mut open = false;
     for piece in pieces(text, quoting) {
-        let here = at;
+        // What ended a statement may have been the start of this piece: `\\gselect`.
+        let here = at.max(skip_to);
         at += piece.text.len();
-        if here < skip_to {
+        if here >= at {
             continue;
         }
         open = piece.open;
-        skip_to = cutter.take(here, piece)?;
+        skip_to = cutter.take(here, Piece { text: &text[here..at], ..piece })?;
     }
     let rest = &text[cutter.start.min(text.len())..];
     if rest.contains(CLIENT_DELIMITER) || cutter.statements.iter().any(|statement| statement.text.contains(CLIENT_DELIMITER)) {
         return Err(Problem { line: 1, what: format!("{CLIENT_DELIMITER} cannot be part of a statement") });
     }
-    let rest = if cutter.begun.is_some() || open { rest.to_owned() } else { String::new() };
+    let rest = match cutter.begun {
+        Some(begun) => text[begun..].to_owned(),
+        None if open => rest.to_owned(),
+        None => String::new(),
+    };
     Ok(Split { statements: cutter.statements, rest, open, delimiter: cutter.delimiter })
 }
 
@@ -104,7 +109,7 @@ impl Cutter<'_> {
 
     fn end(&mut self, at: usize, length: usize, vertical: bool) -> usize {
         if let Some(begun) = self.begun.take() {
-            let text = self.text[self.start..at].trim().to_owned();
+            let text = self.text[begun..at].trim().to_owned();
             self.statements.push(Statement { text, line: self.line(begun), vertical });
         }
         self.start = at + length;
@@ -167,7 +172,7 @@ mod tests {
         for (text, expected) in [
             ("select 1; select 2;", &["select 1", "select 2"][..]),
             (";; ;\n;", &[]),
-            ("select ';' ; -- ; x\nselect `;`;", &["select ';'", "-- ; x\nselect `;`"]),
+            ("select ';' ; -- ; x\nselect `;`;", &["select ';'", "select `;`"]),
             ("select 'a\\'; b';", &["select 'a\\'; b'"]),
             ("select \"it's;\" # ;\n, 2;", &["select \"it's;\" # ;\n, 2"]),
             ("select 1 /* ; */ + 1\\gselect 3\\G", &["select 1 /* ; */ + 1", "select 3"]),
@@ -189,7 +194,7 @@ mod tests {
         let split = split("-- first\nselect\n1\\G\n\n  select 2; select 'open", Quoting::default(), ";").unwrap();
         let lines: Vec<_> = split.statements.iter().map(|statement| (statement.line, statement.vertical)).collect();
         assert_eq!(lines, [(2, true), (5, false)]);
-        assert_eq!((split.rest.as_str(), split.open), (" select 'open", true));
+        assert_eq!((split.rest.as_str(), split.open), ("select 'open", true));
         let comment = super::split("select 1; -- done\n", Quoting::default(), ";").unwrap();
         assert_eq!((comment.rest.as_str(), comment.open), ("", false));
     }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::server::{Answer, Builder, Request, Server};
 use super::streams::Exec;
 
+pub mod client;
 pub mod galera;
 mod objects;
 mod operator;
@@ -40,6 +41,16 @@ pub struct World {
     /// One more ends every watch with 410.
     pub expiries: u32,
     pub told: watches::Told,
+    /// What a pod answers to a statement; without a pod's name, what all answer.
+    pub replies: BTreeMap<(String, String), client::Reply>,
+    /// Every statement that a server got, and which.
+    pub statements: Vec<(String, String)>,
+    /// The accounts that clients named, empty for the container's own.
+    pub accounts: Vec<String>,
+    pub connections: u64,
+    /// Connections whose statement was killed.
+    pub killed: BTreeSet<u64>,
+    pub sql_mode: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,6 +326,16 @@ impl World {
         Shared(Arc::new(Inner { world, changes: tokio::sync::watch::Sender::new(100), samples: AtomicUsize::new(0) }))
     }
 
+    /// What all servers answer to a statement.
+    pub fn reply(&mut self, statement: &str, reply: client::Reply) {
+        self.replies.insert((String::new(), statement.to_owned()), reply);
+    }
+
+    /// What one pod answers to it.
+    pub fn reply_of(&mut self, pod: &str, statement: &str, reply: client::Reply) {
+        self.replies.insert((pod.to_owned(), statement.to_owned()), reply);
+    }
+
     /// The cluster of this name.
     pub fn cluster(&mut self, name: &str) -> &mut Cluster {
         self.clusters.iter_mut().find(|cluster| cluster.name == name).expect("a cluster of this world")
@@ -474,6 +495,9 @@ impl Shared {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 return if state == ExecState::Breaks { exec.reset() } else { exec.close().await };
             }
+        }
+        if client::is_started_by(&script) {
+            return client::run(self, exec, cluster, ordinal, script).await;
         }
         if script.last().is_some_and(|line| line == "sample") {
             let text = sample();

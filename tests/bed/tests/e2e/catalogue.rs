@@ -6,6 +6,7 @@ use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Source, Start, V
 use crate::contract;
 use crate::groups::{Group, Scenario};
 use crate::promises;
+use crate::sql;
 use crate::stage::Stage;
 use crate::status::{self, access, galera, habits, nodes, operator, outage, replication, single};
 use crate::watch;
@@ -48,6 +49,8 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
             &[
                 ("contract::galera", KEEPS, contract::galera),
                 ("status::healthy_galera", KEEPS, status::healthy),
+                ("sql::right_server_of_galera", KEEPS, sql::right_server_of_galera),
+                ("sql::nothing_leaks", KEEPS, sql::nothing_leaks),
                 ("status::member_killed", KEEPS, galera::member_killed),
                 ("watch::member_killed", KEEPS, watch::member_killed),
                 ("watch::allowed_stop_loses_nothing", KEEPS, watch::allowed_stop_loses_nothing),
@@ -84,6 +87,8 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
             Shape::new(Kind::Replication, one),
             &[
                 ("status::healthy_replication", KEEPS, status::healthy),
+                ("sql::right_server_of_replication", KEEPS, sql::right_server_of_replication),
+                ("sql::accounts", KEEPS, sql::accounts),
                 ("status::two_writable_servers", KEEPS, replication::two_writable_servers),
                 ("status::replica_stopped_by_an_error", KEEPS, replication::replica_stopped_by_an_error),
                 ("status::errant_replica", KEEPS, replication::errant_replica),
@@ -96,6 +101,10 @@ fn other_groups(one: Version, other: Version) -> Vec<Group> {
             &[
                 ("status::healthy_replication", KEEPS, status::healthy),
                 ("watch::replication_keeps_its_primary", KEEPS, watch::replication_keeps_its_primary),
+                ("sql::values_are_exact", KEEPS, sql::values_are_exact),
+                ("sql::slips_change_nothing", KEEPS, sql::slips_change_nothing),
+                ("sql::large_results_stream", KEEPS, sql::large_results_stream),
+                ("sql::interrupt_stops_the_statement", KEEPS, sql::interrupt_stops_the_statement),
                 ("bed::replication_loses_nothing", KEEPS, promises::replication_loses_nothing),
             ],
         ),

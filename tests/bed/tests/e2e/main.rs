@@ -7,6 +7,7 @@ mod catalogue;
 mod contract;
 mod groups;
 mod promises;
+mod sql;
 mod stage;
 mod status;
 mod watch;

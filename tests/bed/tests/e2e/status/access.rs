@@ -99,7 +99,7 @@ fn run_often(stage: &Stage) -> Result<String> {
 }
 
 /// Every argument list ever seen in the pods until `done`.
-fn command_lines(stage: &Stage, pods: &[Pod], done: &AtomicBool) -> BTreeSet<String> {
+pub fn command_lines(stage: &Stage, pods: &[Pod], done: &AtomicBool) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     while !done.load(Ordering::Relaxed) {
         for pid in pods.iter().flat_map(|pod| stage.faults.all_processes(pod).unwrap_or_default()) {
