@@ -136,6 +136,6 @@ pub(super) fn database<'a>(seen: &Snapshot, member: &'a Member) -> Option<&'a Co
 }
 
 /// Whether the API server says that the database container of this member runs.
-fn runs(seen: &Snapshot, member: &Member) -> bool {
+pub(super) fn runs(seen: &Snapshot, member: &Member) -> bool {
     database(seen, member).is_some_and(|container| matches!(container.state, ContainerState::Running { .. }))
 }

@@ -1,8 +1,10 @@
 //! What it means and what to do. Pure, like `model/`.
 
 pub mod can_stop;
+pub mod election;
 mod exit;
 pub mod finding;
+pub mod helper;
 pub mod rules;
 pub mod settled;
 pub mod sql;

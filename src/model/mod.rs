@@ -14,6 +14,7 @@ pub mod operator;
 pub mod operator_version;
 pub mod position;
 pub mod quorum;
+pub mod recovered;
 pub mod replica;
 pub mod secret_key;
 pub mod server;

@@ -1,0 +1,101 @@
+//! Helper pods: what may be started beside a set to look at a volume or to recover a position, and how it is made so that
+//! nothing takes it for a member and nothing lets it live on (safety C1, C2, C4).
+
+mod manifest;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::model::names::Ordinal;
+
+pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
+pub use plan::{Plan, inspections, recoveries};
+
+/// What a helper pod is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Reads files; every volume is mounted read-only.
+    Inspect,
+    /// Runs `mariadbd --wsrep-recover`, which writes to the data directory.
+    Recover,
+}
+
+impl Kind {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inspect => "inspect",
+            Self::Recover => "recover",
+        }
+    }
+
+    /// How long a helper may live, nobody watching: the Job controller ends it then.
+    #[must_use]
+    pub const fn lifetime(self) -> Duration {
+        match self {
+            Self::Inspect => Duration::from_secs(120),
+            // InnoDB crash recovery of a gigabyte of redo takes seconds; a lock is waited for 30 s.
+            Self::Recover => Duration::from_secs(600),
+        }
+    }
+}
+
+/// One helper pod, ready to be created: a Job of one pod, so that Kubernetes itself ends and removes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Helper {
+    /// Of the Job; its pod has this name and five more characters.
+    pub name: String,
+    pub ordinal: Ordinal,
+    pub kind: Kind,
+    /// The claims it mounts, and whether it may write to them.
+    pub claims: Vec<(String, bool)>,
+    /// The node it must run on, because the volume is in use there.
+    pub node: Option<String>,
+    /// Directories of the database container that are on those claims.
+    pub mounts: Vec<String>,
+    /// Images of its containers.
+    pub image: String,
+    /// Names of the containers it was made of: others were injected.
+    pub containers: Vec<String>,
+    /// The Job, without a namespace.
+    pub job: Value,
+}
+
+impl Helper {
+    /// The pod as the Job would make it, for a server dry-run (safety C3).
+    #[must_use]
+    pub fn pod(&self) -> Value {
+        let template = &self.job["spec"]["template"];
+        let mut metadata = template["metadata"].clone();
+        metadata["name"] = Value::String(self.name.clone());
+        serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]})
+    }
+}
+
+/// Whether the pod that the API server would store is still the helper that was asked for: an injected container would keep
+/// it alive, and a mount that became writable would break its promise (safety C3).
+///
+/// # Errors
+/// What was changed, as one sentence.
+pub fn accepted(helper: &Helper, stored: &Value) -> Result<(), String> {
+    let list = |field: &str| stored["spec"][field].as_array().into_iter().flatten();
+    let foreign = list("containers")
+        .chain(list("initContainers"))
+        .filter_map(|container| container["name"].as_str())
+        .find(|name| !helper.containers.iter().any(|own| own == name));
+    if let Some(name) = foreign {
+        return Err(format!("something in the cluster adds the container {name} to its helper pod, which would never end"));
+    }
+    let read_only = |volume: &Value| {
+        let claim = &volume["persistentVolumeClaim"];
+        claim.is_null() || claim["readOnly"] == true
+    };
+    if helper.kind == Kind::Inspect && !list("volumes").all(read_only) {
+        return Err("something in the cluster makes a volume of its helper pod writable".to_owned());
+    }
+    Ok(())
+}
