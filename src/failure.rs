@@ -127,6 +127,13 @@ impl Failure {
         self
     }
 
+    /// The same with one thing more to say.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self.kind {

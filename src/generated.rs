@@ -26,7 +26,10 @@ fn exit_codes() {
         text.push_str(&format!("| {} | {} |\n", exit.code(), exit.meaning()));
     }
     text.push_str(
-        "\nWhere several of 3, 4 and 8 apply, the first of 3, 8, 4 is given. \
+        "\n`galera grastate`: 0 a member is elected, or a primary component lives and none is needed; 4 something that decides \
+         (files, a position, a server) could not be read; 5 everything is read and none may be chosen; 7 the question before \
+         helper pods was answered with no; 8 a right is missing. A dry run whose helper pods would be accepted is 0.\n\n\
+         Where several of 3, 4 and 8 apply, the first of 3, 8, 4 is given. \
          Facts that are not needed for the verdict (nodes, volume claims, events, Services) never change the code: \
          they show as `?`, and the last line names the missing rights.\n\n\
          With `-o json` or `-o yaml` there is exactly one document on stdout for every code but 2; \

@@ -4,6 +4,7 @@
 //! arguments → request → `observe` → snapshot → `decide` → `output`.
 
 pub mod api;
+pub mod carry_out;
 pub mod cli;
 pub mod commands;
 pub mod decide;
@@ -15,6 +16,7 @@ pub mod observe;
 pub mod output;
 pub mod process;
 
+use cli::galera::{Galera, GaleraVerb};
 use cli::{Request, Verb};
 use failure::Exit;
 use output::Printer;
@@ -47,6 +49,7 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::Status(args) if args.settled => commands::settled::run(request, args, process, printer),
         Verb::Status(args) if args.watch => commands::watch::run(request, args, process, printer),
         Verb::Sql(args) => commands::sql::run(request, args, process, printer),
+        Verb::Galera(Galera { verb: GaleraVerb::Grastate(args) }) => commands::galera::grastate(request, args, process, printer),
         Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(args) => commands::version::run(request, args, process, printer),
     }

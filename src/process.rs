@@ -189,6 +189,19 @@ impl Interrupts {
     }
 }
 
+/// Ends `work` at the first Ctrl-C or SIGTERM, if they are ours to answer. For work that must be tidied up after: run it
+/// inside of [`run_async`] without signals, so that what follows still runs.
+///
+/// # Errors
+/// Those of the work; `Interrupted`.
+pub async fn until_interrupted<T>(signals: bool, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        signal = interrupted(), if signals => Err(Failure::new(Kind::Interrupted, format!("interrupted by {signal}"))),
+    }
+}
+
 #[cfg(unix)]
 async fn interrupted() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};

@@ -6,6 +6,7 @@ mod complete;
 mod connect;
 mod contract;
 mod exec;
+mod grastate;
 mod look;
 mod manager;
 mod objects;

@@ -12,7 +12,7 @@ use crate::support::program::run;
 use crate::support::right::Right;
 use crate::support::server::{Answer, Server};
 use crate::support::world::client::Reply;
-use crate::support::world::{Cluster, Shared, World};
+use crate::support::world::{Cluster, Pod, Shared, World};
 
 /// A command, and what it is run with to see its rights.
 struct Command {
@@ -51,6 +51,15 @@ fn answering() -> Shared {
     world
 }
 
+/// Nothing runs, and no position is saved.
+fn killed() -> Shared {
+    let mut cluster = Cluster::galera("shop", "db", 3);
+    cluster.as_galera().kill(&[0, 1, 2]);
+    cluster.replicas = 0;
+    (0..3).for_each(|ordinal| cluster.member(ordinal).pod = Pod::Absent);
+    World::with([cluster])
+}
+
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
     Command { name: "status NAME", args: &["status", "db"], world: galera },
@@ -66,6 +75,12 @@ const COMMANDS: &[Command] = &[
     Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },
     Command { name: "sql NAME", args: &["sql", "db", "-e", "SELECT 1"], world: answering },
     Command { name: "sql (the only cluster)", args: &["sql", "-e", "SELECT 1"], world: answering },
+    Command { name: "galera grastate NAME", args: &["galera", "grastate", "db"], world: galera },
+    Command {
+        name: "galera grastate NAME --recover-positions (everything down)",
+        args: &["galera", "grastate", "db", "--recover-positions", "--yes"],
+        world: killed,
+    },
 ];
 
 /// Runs a command with `denied` refused; gives its exit code and what it asked.
@@ -132,11 +147,15 @@ fn place(right: &Right) -> String {
 /// A Role for one namespace, and a `ClusterRole` for what has none.
 fn roles(all: &BTreeSet<Right>) -> String {
     let is_node = |right: &Right| right.resource == "nodes";
-    let inside: BTreeSet<&Right> = all.iter().filter(|right| !is_node(right)).collect();
+    let is_change = |right: &Right| matches!(right.verb, "create" | "delete");
+    let inside: BTreeSet<&Right> = all.iter().filter(|right| !is_node(right) && !is_change(right)).collect();
+    let changes: BTreeSet<&Right> = all.iter().filter(|right| is_change(right)).collect();
     let outside: BTreeSet<&Right> = all.iter().filter(|right| is_node(right)).collect();
     format!(
-        "```yaml\n{}---\n{}```\n",
+        "```yaml\n{}---\n{}---\n{}```\n",
         role("Role", "kubectl-mariadb-reader", &inside),
+        // Only for commands that create helper pods; see safety.md.
+        role("Role", "kubectl-mariadb-helpers", &changes),
         role("ClusterRole", "kubectl-mariadb-nodes", &outside)
     )
 }

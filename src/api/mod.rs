@@ -26,6 +26,7 @@ pub mod secret;
 pub mod session;
 pub mod sql;
 pub mod watch;
+pub mod writes;
 
 mod access;
 mod channel;
@@ -160,6 +161,17 @@ impl Api {
         ask: &Ask<'_>,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, Trouble> {
+        let text = self.text(ask, request).await?;
+        self.log.body(&text);
+        serde_json::from_str(&text).map_err(|problem| Trouble::unreadable(ask, &self.server, &problem))
+    }
+
+    /// The body of the answer, which is not noted: the log of a server may hold anything.
+    async fn text(
+        &self,
+        ask: &Ask<'_>,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<String, Trouble> {
         let request = request.map_err(|problem| Trouble::from_kube(ask, &self.server, kube::Error::BuildRequest(problem)))?;
         self.fresh_credential().await;
         let answer = self.client.request_text(request);
@@ -167,8 +179,6 @@ impl Api {
             Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| Trouble::timed_out(ask, &self.server, limit))?,
             None => answer.await,
         };
-        let text = answer.map_err(|problem| Trouble::from_kube(ask, &self.server, problem))?;
-        self.log.body(&text);
-        serde_json::from_str(&text).map_err(|problem| Trouble::unreadable(ask, &self.server, &problem))
+        answer.map_err(|problem| Trouble::from_kube(ask, &self.server, problem))
     }
 }

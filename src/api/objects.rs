@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
+use kube::api::LogParams;
+use kube::core::Request;
 use kube::core::params::ListParams;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,10 +18,12 @@ use crate::model::names::Ordinal;
 use crate::model::operator::{ApiGroup, Backup, BackupKind, BackupRun, OperatorView};
 
 use super::trouble::Trouble;
-use super::{Api, Ask, raw};
+use super::{Api, Ask, PodRef, raw};
 
 /// Objects per request, as kubectl asks.
 pub(super) const PAGE: u32 = 500;
+/// Bytes of a log that are read at most.
+const MAX_LOG: i64 = 4 << 20;
 /// The label every pod of a StatefulSet carries; label selectors of the set also find pods of jobs.
 const POD_NAME_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 
@@ -136,6 +140,31 @@ pub async fn get_stateful_set(api: &Api, namespace: &str, name: &str) -> Result<
         Failure::new(Kind::NotFound, format!("the StatefulSet {name} in namespace {namespace} does not run MariaDB"))
             .hint("no container of its pod template has a MariaDB image, starts mariadbd, or serves port 3306 from a data volume")
     })
+}
+
+/// A StatefulSet as it is written, for what is made after it.
+///
+/// # Errors
+/// No answer; the set is gone.
+pub async fn get_whole_stateful_set(api: &Api, namespace: &str, name: &str) -> Result<serde_json::Value, Failure> {
+    let ask = Ask { name: Some(name), ..stateful_sets("get", Scope::Namespace(namespace)) };
+    Ok(api.get(&ask).await?)
+}
+
+/// The end of the log of a container's latest run: `lines` at most.
+pub async fn latest_log(api: &Api, pod: &PodRef, lines: i64) -> Fact<String> {
+    let ask = Ask { verb: "get", group: "/api/v1", resource: "pods/log", namespace: Some(&pod.namespace), name: Some(&pod.name) };
+    let params = LogParams {
+        container: Some(pod.container.clone()),
+        tail_lines: Some(lines),
+        limit_bytes: Some(MAX_LOG),
+        ..LogParams::default()
+    };
+    let log = async {
+        let request = Request::new(ask.path()?).logs(&pod.name, &params);
+        api.text(&ask, request).await
+    };
+    Fact::from(log.await.map_err(Into::into))
 }
 
 /// Every StatefulSet that runs MariaDB, by namespace and name.

@@ -4,6 +4,7 @@ pub mod can_stop;
 pub mod complete;
 mod completion;
 pub mod duration;
+pub mod galera;
 pub mod global;
 pub mod pod_name;
 pub mod sql;
@@ -11,6 +12,7 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod wait;
+pub mod write;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::can_stop::CanStop;
 pub use self::completion::{Completion, Shell};
+pub use self::galera::Galera;
 use self::global::{Connection, Output};
 pub use self::sql::Sql;
 pub use self::status::Status;
@@ -58,6 +61,7 @@ pub enum Verb {
     Wait(Wait),
     CanStop(CanStop),
     Sql(Sql),
+    Galera(Galera),
     Explain(Explain),
     Completion(Completion),
     Version(Version),

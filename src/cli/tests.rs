@@ -38,6 +38,7 @@ fn help_is_on_stdout() {
     assert_snapshot!("help", stdout(&["--help"]));
     assert_snapshot!("help_explain", stdout(&["explain", "-h"]));
     assert_snapshot!("help_sql", stdout(&["sql", "--help"]));
+    assert_snapshot!("help_grastate", stdout(&["galera", "grastate", "--help"]));
     assert_snapshot!("help_status", stdout(&["status", "--help"]));
     assert_snapshot!("help_version", stdout(&["version", "-h"]));
 }
@@ -64,6 +65,23 @@ fn mistakes_are_on_stderr_and_say_what_to_do() {
 
 fn parsed(line: &str) -> Result<Request, Stop> {
     parse(std::iter::once("kubectl-mariadb").chain(line.split(' ')).map(OsString::from), None)
+}
+
+#[test]
+fn grastate_changes_nothing_without_being_told() {
+    use super::galera::GaleraVerb;
+    use super::write::DryRun;
+    let grastate = |line: &str| match parsed(line).unwrap().verb {
+        Verb::Galera(super::Galera { verb: GaleraVerb::Grastate(args) }) => args,
+        other => panic!("{other:?}"),
+    };
+    let plain = grastate("galera grastate db");
+    assert!(!plain.recover_positions && !plain.write.yes && plain.write.dry_run == DryRun::None);
+    assert_eq!(grastate("galera grastate --dry-run db").write.dry_run, DryRun::Client);
+    assert_eq!(grastate("galera grastate db --dry-run=server -y").write.dry_run, DryRun::Server);
+    for line in ["galera", "galera grastate pod/db-0", "galera grastate db --timeout soon", "galera grastate -A"] {
+        assert!(parsed(line).is_err(), "{line}");
+    }
 }
 
 #[test]

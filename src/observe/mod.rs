@@ -1,5 +1,6 @@
 //! Looks at a cluster: API server and pod exec, in parallel, into one snapshot.
 
+mod datadirs;
 pub mod probe;
 pub mod watch;
 
@@ -30,6 +31,8 @@ use crate::model::operator::OperatorView;
 use crate::model::snapshot::Snapshot;
 use crate::model::target_name::TargetName;
 use crate::process::Clock;
+
+pub use datadirs::{catch, datadirs, in_logs};
 
 use extras::Extras;
 use probe::{END, Looks, Sample};

@@ -31,6 +31,8 @@ pub enum Looks {
     Once,
     /// Once per newline.
     Session,
+    /// Once, at a volume in a helper pod.
+    AtRest,
 }
 
 /// The text to write to the loader's stdin.
@@ -43,7 +45,21 @@ pub fn script(layout: &Layout, looks: Looks) -> String {
 /// to the loader's stdin and nowhere else (safety G5).
 #[must_use]
 pub fn script_with(layout: &Layout, looks: Looks, password: Option<&str>) -> String {
-    let mounts = layout.mounts.iter().map(|mount| mount.path.as_str()).collect::<Vec<_>>().join("\n");
+    let mounts: Vec<&str> = layout.mounts.iter().map(|mount| mount.path.as_str()).collect();
+    text(&mounts, looks, password)
+}
+
+/// The same for the directories of a helper pod that may be or hold the data directory, the most likely first.
+#[must_use]
+pub fn script_at_rest(mounts: &[&str]) -> String {
+    text(mounts, Looks::AtRest, None)
+}
+
+fn text(mounts: &[&str], looks: Looks, password: Option<&str>) -> String {
+    let mounts = mounts.join(
+        "
+",
+    );
     let settings = [
         ("mark", MARK),
         ("mounts", &mounts),
@@ -58,6 +74,7 @@ pub fn script_with(layout: &Layout, looks: Looks, password: Option<&str>) -> Str
     text.push_str(match looks {
         Looks::Once => "sample\n",
         Looks::Session => SESSION,
+        Looks::AtRest => "sample_at_rest\n",
     });
     text.push_str("--go\n");
     text
@@ -159,6 +176,9 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
     };
     match condition.as_str() {
         "missing" => return Err(Why::Failed(format!("the data directory {datadir} does not exist in the container"))),
+        "foreign" => {
+            return Err(Why::Failed(format!("the volume at {datadir} holds files, and no data directory was found on it")));
+        }
         "unreadable" => return Err(Why::Failed(format!("the container's user may not read the data directory {datadir}"))),
         _ => {}
     }

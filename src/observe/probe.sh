@@ -23,17 +23,19 @@ find_datadir() {
   done <<OPTIONS
 $configured
 OPTIONS
-  if [ -z "$datadir" ] || [ ! -d "$datadir" ]; then
-    while IFS= read -r m; do
-      for d in "$m" "$m/data" "$m/storage"; do
-        if [ -d "$d/mysql" ] || [ -e "$d/ibdata1" ] || [ -e "$d/grastate.dat" ]; then datadir=$d; return; fi
-      done
-    done <<MOUNTS
-$mounts
-MOUNTS
-  fi
+  [ -n "$datadir" ] && [ -d "$datadir" ] || find_on_mounts
   [ -n "$datadir" ] || datadir=/var/lib/mysql
   datadir=${datadir%/}
+}
+
+find_on_mounts() {
+  while IFS= read -r m; do
+    for d in "$m" "$m/data" "$m/storage"; do
+      if [ -d "$d/mysql" ] || [ -e "$d/ibdata1" ] || [ -e "$d/grastate.dat" ]; then datadir=$d; return; fi
+    done
+  done <<MOUNTS
+$mounts
+MOUNTS
 }
 
 file() { # file NAME: its bytes, or why there are none
@@ -131,4 +133,38 @@ sample() {
   look_at_read_only
   ask_server
   section end
+}
+
+# A volume without its server, in a helper pod: no options to go by and nothing to ask.
+sample_at_rest() {
+  pid='' datadir='' flags=''
+  find_on_mounts
+  [ -n "$datadir" ] || find_deeper
+  if [ -z "$datadir" ]; then
+    # Only what is empty may be called so: whoever holds nothing is no obstacle to a bootstrap.
+    datadir=${mounts%%
+*}
+    for f in "$datadir"/* "$datadir"/.[!.]*; do
+      case $f in *'/*'|*'/.[!.]*'|*/lost+found) continue ;; esac
+      section datadir
+      echo "$datadir"
+      echo foreign
+      section end
+      return
+    done
+  fi
+  look_at_process
+  look_at_files
+  section sql-end none
+  section end
+}
+
+find_deeper() {
+  while IFS= read -r m; do
+    for d in "$m"/* "$m"/*/*; do
+      if [ -d "$d/mysql" ] || [ -e "$d/ibdata1" ] || [ -e "$d/grastate.dat" ]; then datadir=$d; return; fi
+    done
+  done <<MOUNTS
+$mounts
+MOUNTS
 }

@@ -6,6 +6,7 @@ pub mod command_line;
 pub mod complete;
 pub mod completion;
 pub mod explain;
+pub mod grastate;
 pub mod live;
 mod log;
 pub mod progress;
@@ -227,6 +228,20 @@ impl Printer {
             Some(text) => self.write(&text, exit),
             None => exit,
         }
+    }
+
+    /// Something to read before a change, on stderr in every form of output.
+    pub fn brief(&mut self, write: impl FnOnce(&mut Styled)) {
+        let mut out = Styled::new(true, self.terminal.width, false);
+        write(&mut out);
+        let text = out.paint(self.colour_stderr);
+        // Whoever cannot read it cannot answer the question that follows, either.
+        let _ = self.stderr.write_all(text.as_bytes()).and_then(|()| self.stderr.flush());
+    }
+
+    /// A question without a line end.
+    pub fn ask(&mut self, question: &str) {
+        let _ = self.stderr.write_all(question.as_bytes()).and_then(|()| self.stderr.flush());
     }
 
     fn for_people<S: Screen>(&self, answer: &S) -> String {

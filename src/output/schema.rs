@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::Screen;
 use super::can_stop::CanStop;
 use super::explain::{Explanation, ExplanationList};
+use super::grastate::Grastate;
 use super::sql::document::{self, SqlResult, SqlRow};
 use super::sql::side::SqlComparison;
 use super::status::{Status, StatusList};
@@ -24,12 +25,13 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
     schema
 }
 
-fn all() -> [(&'static str, Value); 11] {
+fn all() -> [(&'static str, Value); 12] {
     [
         (CanStop::KIND, schema::<CanStop>(CanStop::KIND)),
         (Explanation::KIND, schema::<Explanation>(Explanation::KIND)),
         (ExplanationList::KIND, schema::<ExplanationList>(ExplanationList::KIND)),
         (Failed::KIND, schema::<Failed>(Failed::KIND)),
+        (Grastate::KIND, schema::<Grastate>(Grastate::KIND)),
         (SqlComparison::KIND, schema::<SqlComparison>(SqlComparison::KIND)),
         (document::KIND, schema::<SqlResult>(document::KIND)),
         (document::ROW_KIND, schema::<SqlRow>(document::ROW_KIND)),

@@ -127,3 +127,15 @@ pub async fn run_with(server: &Server, args: &[&str], stdin: &str) -> Run {
     let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
     Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }
 }
+
+/// The same with a person at the terminal, who types this.
+pub async fn run_at_terminal(server: &Server, args: &[&str], typed: &'static str) -> Run {
+    let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
+    let (mut process, captured) = Process::captured(args.iter().copied(), now);
+    process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
+    process.env.insert("NO_COLOR".into(), "1".into());
+    process.terminal = Terminal { stdin_is: true, stdout_is: true, stderr_is: true, width: Some(80), ..Terminal::default() };
+    process.stdin = Box::new(typed.as_bytes());
+    let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
+    Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }
+}

@@ -36,6 +36,8 @@ pub struct Request {
     pub path: String,
     pub query: Vec<(String, String)>,
     pub headers: http::HeaderMap,
+    /// Of a change.
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -247,12 +249,15 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, inn
 type Body = BoxBody<Bytes, std::io::Error>;
 
 impl Inner {
-    async fn respond(&self, request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+    async fn respond(&self, mut request: hyper::Request<Incoming>) -> hyper::Response<Body> {
+        // The request itself is kept whole: an exec upgrades it.
+        let body = request.body_mut().collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
         let seen = Request {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect(),
             headers: request.headers().clone(),
+            body,
         };
         let place = self.log.asked(&seen);
         tokio::time::sleep(self.delay).await;

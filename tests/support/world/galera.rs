@@ -309,6 +309,26 @@ impl Galera {
         self.members[&ordinal].table.iter().map(|(member, (gcomm, history))| (*member, *gcomm, *history)).collect()
     }
 
+    /// What position recovery would tell.
+    pub fn position(&self, ordinal: u32) -> String {
+        let node = &self.members[&ordinal];
+        format!("{}:{}", node.history, node.seqno)
+    }
+
+    /// Another history in one data directory.
+    pub fn put_foreign(&mut self, ordinal: u32, seqno: u64) {
+        let history = made_up(0x650a_de90, 2);
+        let node = self.node(ordinal);
+        (node.history, node.seqno) = (history, seqno);
+        node.grastate = Grastate { history, seqno: Some(seqno), safe: false };
+        node.gvwstate = false;
+    }
+
+    /// A member that has applied fewer transactions than the others when they all die.
+    pub fn behind(&mut self, ordinal: u32, by: u64) {
+        self.node(ordinal).seqno -= by;
+    }
+
     pub fn grastate(&self, ordinal: u32) -> String {
         let Grastate { history, seqno, safe } = &self.members[&ordinal].grastate;
         let seqno = seqno.map_or_else(|| "-1".to_owned(), |seqno| seqno.to_string());

@@ -15,6 +15,7 @@ use super::streams::Exec;
 
 pub mod client;
 pub mod galera;
+pub mod helpers;
 mod objects;
 mod operator;
 pub mod replication;
@@ -22,6 +23,7 @@ mod sample;
 mod watches;
 
 use galera::Galera;
+use helpers::Helpers;
 use replication::Replication;
 
 #[derive(Default)]
@@ -34,6 +36,7 @@ pub struct World {
     pub operators: Vec<&'static str>,
     /// Whole `Secret` objects.
     pub secrets: Vec<Value>,
+    pub helpers: Helpers,
     /// Every request fails so: `(503, "…")`.
     pub down: Option<(u16, &'static str)>,
     /// One more cuts every watch and every exec there is.
@@ -123,6 +126,11 @@ pub struct Member {
     /// As the look at the pod prints them.
     pub switches: Vec<String>,
     pub markers: Vec<String>,
+    /// Instead of what its Galera would write.
+    pub grastate: Option<&'static str>,
+    /// Of the latest run of its container.
+    pub log: &'static str,
+    pub has_claim: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +186,9 @@ impl Cluster {
             claim_deleted: false,
             switches: Vec::new(),
             markers: Vec::new(),
+            grastate: None,
+            log: "",
+            has_claim: true,
         };
         Self {
             namespace: namespace.to_owned(),
@@ -361,7 +372,7 @@ impl World {
                 let is_made = cluster.operator.as_ref().is_none_or(|operator| !operator.without_set);
                 if is_made { vec![cluster.stateful_set()] } else { Vec::new() }
             }),
-            "pods" => self.collect(scope, Cluster::pods),
+            "pods" => [self.collect(scope, Cluster::pods), self.helpers.pods(scope)].concat(),
             "persistentvolumeclaims" => self.collect(scope, Cluster::claims),
             "services" => self.collect(scope, Cluster::services),
             "endpointslices" => self.collect(scope, Cluster::endpoint_slices),
@@ -429,6 +440,9 @@ impl Shared {
         };
         if let Some(refusal) = asked.refusal(&world) {
             return refusal;
+        }
+        if let Some(answer) = self.helpers(&mut world, &asked, request) {
+            return answer;
         }
         if asked.resource == "pods/exec" {
             return self.exec(&world, &asked);
@@ -556,12 +570,12 @@ impl Asked {
             _ => return None,
         };
         let watches = request.query("watch").is_some_and(|value| value == "true");
-        let verb = if watches {
-            "watch"
-        } else if name.is_some() {
-            "get"
-        } else {
-            "list"
+        let verb = match request.method.as_str() {
+            "POST" => "create",
+            "DELETE" => "delete",
+            _ if watches => "watch",
+            _ if name.is_some() => "get",
+            _ => "list",
         };
         Some(Self { group: group.to_owned(), verb, resource, namespace, name })
     }

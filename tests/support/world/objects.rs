@@ -107,7 +107,7 @@ impl Cluster {
                 "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
             })
         };
-        self.members.iter().map(claim).collect()
+        self.members.iter().filter(|(_, member)| member.has_claim).map(claim).collect()
     }
 
     /// Volumes on the disks of the nodes.

@@ -11,10 +11,20 @@ use super::{Cluster, Engine, Sql};
 
 /// One sample of the pod with this ordinal; `given` is the password that the script was given, if any.
 pub fn of(cluster: &Cluster, ordinal: u32, given: &str) -> String {
+    sample(cluster, ordinal, Some(given))
+}
+
+/// The files alone, as a helper pod finds them.
+pub fn at_rest(cluster: &Cluster, ordinal: u32) -> String {
+    sample(cluster, ordinal, None)
+}
+
+fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
     let mut text = String::new();
     let mut section = |name: &str, body: &str| writeln!(text, "\n{MARK} {name}\n{body}").unwrap();
     let member = &cluster.members[&ordinal];
     let process = match (cluster.engine.runs(ordinal), &cluster.engine) {
+        _ if given.is_none() => String::new(),
         (false, _) => String::new(),
         (true, Engine::Galera(_)) => "17 S\nlisten 0CEA\nlisten 11D7\n".to_owned(),
         (true, Engine::Gtid(_)) => "17 S\nlisten 0CEA\n".to_owned(),
@@ -28,7 +38,7 @@ pub fn of(cluster: &Cluster, ordinal: u32, given: &str) -> String {
     };
     match &cluster.engine {
         Engine::Galera(galera) => {
-            file("grastate.dat", Some(galera.grastate(ordinal)));
+            file("grastate.dat", Some(member.grastate.map_or_else(|| galera.grastate(ordinal), str::to_owned)));
             file("gvwstate.dat", galera.gvwstate(ordinal));
         }
         Engine::Gtid(_) => {
@@ -40,7 +50,10 @@ pub fn of(cluster: &Cluster, ordinal: u32, given: &str) -> String {
     let used = member.used_percent * 10_000;
     section("space", &format!("/dev/vdb 1000000 {used} {} {}% /var/lib/mysql", 1_000_000 - used, member.used_percent));
     section("switches", &member.switches.join("\n"));
-    let (sql, end) = asked(cluster, ordinal, given);
+    let (sql, end) = match given {
+        Some(given) => asked(cluster, ordinal, given),
+        None => (None, ("sql-end none".to_owned(), String::new())),
+    };
     if let Some(sql) = sql {
         section("sql", &sql);
     }

@@ -69,6 +69,7 @@ pub fn answer(shared: &Shared, world: &World, asked: &Asked, request: &Request) 
                     path: request.path.clone(),
                     query: request.query.clone(),
                     headers: request.headers.clone(),
+                    body: Vec::new(),
                 },
                 before: before.clone(),
                 cuts: world.cuts,

@@ -1,0 +1,111 @@
+//! Changes: objects created and deleted, and how each attempt ended.
+
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use kube::core::Request;
+use kube::core::params::PostParams;
+use serde_json::Value;
+
+use crate::failure::Kind;
+use crate::model::fact::Why;
+
+use super::trouble::Trouble;
+use super::{Api, Ask};
+
+/// Who the API server is told has written a field.
+const FIELD_MANAGER: &str = "kubectl-mariadb";
+
+/// Kinds of objects that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Pods,
+    Jobs,
+}
+
+impl Resource {
+    const fn ask<'a>(self, verb: &'static str, namespace: &'a str, name: Option<&'a str>) -> Ask<'a> {
+        let (group, resource) = match self {
+            Self::Pods => ("/api/v1", "pods"),
+            Self::Jobs => ("/apis/batch/v1", "jobs"),
+        };
+        Ask { verb, group, resource, namespace: Some(namespace), name }
+    }
+}
+
+/// Why a change was not made, or may not have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// The user lacks this right.
+    Right(String),
+    /// There is an object of that name already.
+    Exists,
+    /// There is no such object, or it is another one than was meant.
+    Gone,
+    /// Admission, a quota or a policy refuses it: the API server's words.
+    Refused(String),
+    /// The answer was lost: it may have been done.
+    Lost(String),
+}
+
+impl Denied {
+    fn from(trouble: Trouble) -> Self {
+        let words = trouble.words.clone().unwrap_or_else(|| trouble.message.clone());
+        match trouble.code {
+            // Quotas and policies answer 403, too; only authorization says it so.
+            Some(403) if words.contains(" cannot ") => Self::Right(trouble.right),
+            Some(409) if words.contains("already exists") => Self::Exists,
+            Some(404 | 409) => Self::Gone,
+            Some(400..=499) => Self::Refused(words),
+            _ if trouble.unsent || trouble.kind == Kind::Usage => Self::Refused(trouble.message),
+            _ => Self::Lost(trouble.message),
+        }
+    }
+}
+
+impl From<Denied> for Why {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Right(right) => Self::Forbidden(right),
+            Denied::Exists => Self::Failed("there is an object of that name already".to_owned()),
+            Denied::Gone => Self::Failed("it is gone".to_owned()),
+            Denied::Refused(words) => Self::Failed(words),
+            Denied::Lost(words) => Self::Failed(format!("it is not known whether it was done: {words}")),
+        }
+    }
+}
+
+/// Creates an object, or with `dry_run` asks the API server whether it would: admission included, nothing stored. Gives the
+/// object as the API server would keep it.
+///
+/// # Errors
+/// [`Denied`].
+pub async fn create(api: &Api, what: Resource, namespace: &str, object: &Value, dry_run: bool) -> Result<Value, Denied> {
+    let ask = what.ask("create", namespace, None);
+    let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
+    let path = ask.path().map_err(Denied::from)?;
+    let request = Request::new(path).create(&params, object.to_string().into_bytes());
+    api.ask(&ask, request).await.map_err(Denied::from)
+}
+
+/// One object as it is now.
+///
+/// # Errors
+/// [`Denied::Gone`]: there is none.
+pub async fn read(api: &Api, what: Resource, namespace: &str, name: &str) -> Result<Value, Denied> {
+    api.get(&what.ask("get", namespace, Some(name))).await.map_err(Denied::from)
+}
+
+/// Deletes exactly this object, with normal grace, and what it owns after it.
+///
+/// # Errors
+/// [`Denied::Gone`]: it is not there any more, or another one has its name.
+pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid: &str) -> Result<(), Denied> {
+    let ask = what.ask("delete", namespace, Some(name));
+    let params = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Background),
+        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    let path = ask.path().map_err(Denied::from)?;
+    let request = Request::new(path).delete(name, &params);
+    api.ask::<Value>(&ask, request).await.map(drop).map_err(Denied::from)
+}

@@ -1,0 +1,292 @@
+//! Helper pods: proven, created, used, removed. Whatever happens to this program, the Job controller ends and removes them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::api::exec::{ExecEnd, exec_until};
+use crate::api::objects::{Pods, Scope, latest_log, list_pods};
+use crate::api::script::LOADER;
+use crate::api::writes::{Denied, Resource, create, delete, read};
+use crate::api::{Api, PodRef};
+use crate::decide::helper::{CONTAINER, HELPER_LABEL, Helper, Kind, SET_LABEL, accepted};
+use crate::model::disk::Disk;
+use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::{ContainerState, Pod};
+use crate::model::names::Ordinal;
+use crate::model::recovered::{Recovered, RecoveredBy, from_helper};
+use crate::observe::probe;
+use crate::process::Clock;
+
+/// A pod starts within seconds; attaching a volume may take longer.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Reading a few small files.
+const READ_LIMIT: Duration = Duration::from_secs(15);
+/// Until a deleted Job and its pod are seen to be gone.
+const GONE_LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at a pod that starts or ends.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Position recovery prints some tens of lines.
+const LOG_LINES: i64 = 2000;
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// The helper pods of one run.
+pub struct Helpers<'a> {
+    api: &'a Api,
+    namespace: &'a str,
+    clock: Clock,
+    /// Name and uid of every Job that was created and not yet removed.
+    alive: RefCell<BTreeMap<String, String>>,
+    created: Cell<bool>,
+}
+
+/// One pod of a Job, and the Job's uid.
+struct Made {
+    job: String,
+    uid: String,
+}
+
+impl<'a> Helpers<'a> {
+    #[must_use]
+    pub fn new(api: &'a Api, namespace: &'a str, clock: Clock) -> Self {
+        Self { api, namespace, clock, alive: RefCell::default(), created: Cell::new(false) }
+    }
+
+    /// Whether any was created at all.
+    #[must_use]
+    pub const fn created_any(&self) -> bool {
+        self.created.get()
+    }
+
+    /// Asks the API server whether it would take each of them, before the first is created (safety C3).
+    pub async fn prove(&self, helpers: &[Helper]) -> BTreeMap<Ordinal, Denied> {
+        let proofs = helpers.iter().map(|helper| async {
+            let proof = async {
+                let pod = create(self.api, Resource::Pods, self.namespace, &helper.pod(), true).await?;
+                accepted(helper, &pod).map_err(Denied::Refused)?;
+                match create(self.api, Resource::Jobs, self.namespace, &helper.job, true).await {
+                    // Of an earlier run, or of one at work: that is for the creation to find out.
+                    Ok(_) | Err(Denied::Exists) => Ok(()),
+                    Err(denied) => Err(denied),
+                }
+            };
+            Some((helper.ordinal, proof.await.err()?))
+        });
+        join_all(proofs).await.into_iter().flatten().collect()
+    }
+
+    /// Reads the files of every ordinal of `helpers`.
+    pub async fn inspect(&self, helpers: &[Helper]) -> BTreeMap<Ordinal, Fact<Disk>> {
+        let looks = helpers.iter().map(|helper| async move {
+            let found = self.with_pod(helper, |pod| self.look(helper, pod)).await;
+            (helper.ordinal, found.unwrap_or_else(Fact::Unknown))
+        });
+        join_all(looks).await.into_iter().collect()
+    }
+
+    /// Recovers the position of every ordinal of `helpers`.
+    pub async fn recover(&self, helpers: &[Helper]) -> BTreeMap<Ordinal, Recovered> {
+        let recoveries = helpers.iter().map(|helper| async move {
+            let log = self.with_pod(helper, |pod| self.log(pod)).await;
+            let recovered = match log {
+                Ok(Fact::Known(log)) => from_helper(&log),
+                Ok(Fact::Unknown(why)) | Err(why) => Recovered { by: RecoveredBy::Helper, position: Fact::Unknown(why) },
+            };
+            (helper.ordinal, recovered)
+        });
+        join_all(recoveries).await.into_iter().collect()
+    }
+
+    /// Removes all that are left, and names those that could not be seen to go: they end by their own deadline.
+    pub async fn remove_all(&self) -> Vec<String> {
+        let alive: Vec<Made> = self.alive.borrow().iter().map(|(job, uid)| Made { job: job.clone(), uid: uid.clone() }).collect();
+        let removed = join_all(alive.iter().map(|made| self.remove(made))).await;
+        removed.into_iter().zip(alive).filter(|(gone, _)| !gone).map(|(_, made)| made.job).collect()
+    }
+
+    async fn with_pod<T, F: Future<Output = T>>(&self, helper: &Helper, work: impl FnOnce(Pod) -> F) -> Result<T, Why> {
+        let made = self.make(helper).await?;
+        let result = match self.wait(helper, &made).await {
+            Ok(pod) => Ok(work(pod).await),
+            Err(why) => Err(why),
+        };
+        // What is not gone stays on the list, for the end of the command.
+        self.remove(&made).await;
+        result
+    }
+
+    async fn make(&self, helper: &Helper) -> Result<Made, Why> {
+        let created = match create(self.api, Resource::Jobs, self.namespace, &helper.job, false).await {
+            Err(Denied::Exists) => {
+                self.clear(helper).await?;
+                create(self.api, Resource::Jobs, self.namespace, &helper.job, false).await
+            }
+            created => created,
+        };
+        let job = created.map_err(|denied| match denied {
+            Denied::Lost(words) => Why::Failed(format!(
+                "it is not known whether its helper pod {} was created ({words}); it ends by itself within {} s",
+                helper.name,
+                helper.kind.lifetime().as_secs()
+            )),
+            other => other.into(),
+        })?;
+        let uid = job["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        self.created.set(true);
+        self.alive.borrow_mut().insert(helper.name.clone(), uid.clone());
+        Ok(Made { job: helper.name.clone(), uid })
+    }
+
+    /// Takes away what an earlier run left, if it is ours and has ended.
+    async fn clear(&self, helper: &Helper) -> Result<(), Why> {
+        let job = match read(self.api, Resource::Jobs, self.namespace, &helper.name).await {
+            Ok(job) => job,
+            Err(Denied::Gone) => return Ok(()),
+            Err(denied) => return Err(denied.into()),
+        };
+        let labels = &job["metadata"]["labels"];
+        let ours = labels[HELPER_LABEL] == helper.kind.name()
+            && labels[SET_LABEL] == helper.job["metadata"]["labels"][SET_LABEL]
+            && job["metadata"]["ownerReferences"][0]["uid"] == helper.job["metadata"]["ownerReferences"][0]["uid"];
+        if !ours {
+            return Err(Why::Failed(format!("there is a Job {} that is not a helper of this set", helper.name)));
+        }
+        if !has_ended(&job) {
+            let since = job["metadata"]["creationTimestamp"].as_str().unwrap_or("an unknown time");
+            let seconds = helper.kind.lifetime().as_secs();
+            return Err(Why::Failed(format!(
+                "the helper pod of another run is at work (Job {}, since {since}); it ends by itself within {seconds} s",
+                helper.name
+            )));
+        }
+        let made = Made { job: helper.name.clone(), uid: job["metadata"]["uid"].as_str().unwrap_or_default().to_owned() };
+        if self.remove(&made).await { Ok(()) } else { Err(Why::Failed(format!("the ended Job {} does not go", helper.name))) }
+    }
+
+    /// Waits until the pod can be used: an inspector runs, a recoverer has ended.
+    async fn wait(&self, helper: &Helper, made: &Made) -> Result<Pod, Why> {
+        let began = Instant::now();
+        let limit = if helper.kind == Kind::Inspect { START_LIMIT } else { helper.kind.lifetime() };
+        loop {
+            let pod = self.pod_of(made).await?;
+            let state = pod.as_ref().map_or(Progress::Waits("its pod has not been made yet".to_owned()), progress);
+            let waits = match (state, pod) {
+                (Progress::Runs, Some(pod)) if helper.kind == Kind::Inspect => return Ok(pod),
+                (Progress::Ended, Some(pod)) if helper.kind == Kind::Recover => return Ok(pod),
+                (Progress::Ended, _) => return Err(Why::Failed("its helper pod ended before it could be asked".to_owned())),
+                (Progress::Fails(why), _) => return Err(Why::Failed(format!("its helper pod does not start: {why}"))),
+                (Progress::Waits(why), _) => why,
+                (Progress::Runs, _) => String::new(),
+            };
+            let started = waits.is_empty();
+            let limit = if started { limit } else { START_LIMIT };
+            if began.elapsed() >= limit {
+                let seconds = limit.as_secs();
+                return Err(Why::Failed(if started {
+                    format!("its helper pod was not done within {seconds} s")
+                } else {
+                    format!("its helper pod did not start within {seconds} s: {waits}")
+                }));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The pod of a Job of ours.
+    async fn pod_of(&self, made: &Made) -> Result<Option<Pod>, Why> {
+        let selector = format!("batch.kubernetes.io/job-name={}", made.job);
+        let found = list_pods(self.api, Scope::Namespace(self.namespace), &Pods::Selected(&selector)).await;
+        let found = found.map_err(|failure| Why::Failed(failure.message))?;
+        let ours = found.into_values().flatten().find(|pod| pod.controller.as_ref() == Some(&made.uid));
+        Ok(ours.map(|pod| pod.pod))
+    }
+
+    async fn look(&self, helper: &Helper, pod: Pod) -> Fact<Disk> {
+        let mounts: Vec<&str> = helper.mounts.iter().map(String::as_str).collect();
+        let script = probe::script_at_rest(&mounts);
+        let asked: Timestamp = self.clock.now();
+        let pod = PodRef { namespace: self.namespace.to_owned(), name: pod.name, container: CONTAINER.to_owned() };
+        match exec_until(self.api, &pod, &LOADER, script.as_bytes(), probe::END, READ_LIMIT, MAX_OUTPUT).await {
+            ExecEnd::Complete { stdout } | ExecEnd::Exited { code: 0, stdout, .. } => probe::read(&stdout, asked).files,
+            ExecEnd::Exited { code, stderr, .. } => {
+                let said = String::from_utf8_lossy(&stderr);
+                Fact::Unknown(Why::Failed(format!("the look ended with exit code {code}: {}", said.trim())))
+            }
+            ExecEnd::Refused(why) | ExecEnd::Lost(why) => Fact::Unknown(why),
+        }
+    }
+
+    async fn log(&self, pod: Pod) -> Fact<String> {
+        let pod = PodRef { namespace: self.namespace.to_owned(), name: pod.name, container: CONTAINER.to_owned() };
+        latest_log(self.api, &pod, LOG_LINES).await
+    }
+
+    /// Deletes the Job of this uid and waits until it and its pod are gone. `false`: not seen to be gone.
+    async fn remove(&self, made: &Made) -> bool {
+        let work = async {
+            loop {
+                let deleted = delete(self.api, Resource::Jobs, self.namespace, &made.job, &made.uid).await;
+                if matches!(deleted, Ok(()) | Err(Denied::Gone)) && matches!(self.pod_of(made).await, Ok(None)) {
+                    return true;
+                }
+                // Then only its own deadline ends it.
+                if matches!(deleted, Err(Denied::Right(_) | Denied::Refused(_))) {
+                    return false;
+                }
+                sleep(PAUSE).await;
+            }
+        };
+        let gone = timeout(GONE_LIMIT, work).await.unwrap_or(false);
+        if gone {
+            self.alive.borrow_mut().remove(&made.job);
+        }
+        gone
+    }
+}
+
+/// How far a helper pod is.
+enum Progress {
+    Waits(String),
+    Runs,
+    Ended,
+    /// It will not start by waiting.
+    Fails(String),
+}
+
+fn progress(pod: &Pod) -> Progress {
+    if let Some(end) = pod.init_containers.iter().find_map(|container| match &container.state {
+        ContainerState::Terminated(end) if end.exit_code != 0 => Some((container, end)),
+        _ => None,
+    }) {
+        let (container, end) = end;
+        return Progress::Fails(format!("init container {} ended with exit code {}", container.name, end.exit_code));
+    }
+    let state = pod.containers.iter().find(|container| container.name == CONTAINER).map(|container| &container.state);
+    match state {
+        Some(ContainerState::Running { .. }) => Progress::Runs,
+        Some(ContainerState::Terminated(_)) => Progress::Ended,
+        _ if matches!(pod.phase.as_str(), "Failed" | "Succeeded") => Progress::Ended,
+        Some(ContainerState::Waiting { reason, message })
+            if ["ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "ErrImageNeverPull"]
+                .contains(&reason.as_str()) =>
+        {
+            Progress::Fails(format!("{reason} ({message})"))
+        }
+        Some(ContainerState::Waiting { reason, message }) if message.is_empty() => Progress::Waits(reason.clone()),
+        Some(ContainerState::Waiting { reason, message }) => Progress::Waits(format!("{reason} ({message})")),
+        _ => Progress::Waits(pod.unscheduled.clone().unwrap_or_else(|| "its node has not reported it yet".to_owned())),
+    }
+}
+
+fn has_ended(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["status"] == "True" && (condition["type"] == "Complete" || condition["type"] == "Failed"))
+}

@@ -1,0 +1,35 @@
+//! `galera …`.
+
+use clap::{Args, Subcommand};
+
+use super::write::Write;
+use crate::model::target_name::TargetName;
+
+/// Galera clusters that are down
+#[derive(Args, Clone, Debug)]
+#[command(disable_help_subcommand = true)]
+pub struct Galera {
+    #[command(subcommand)]
+    pub verb: GaleraVerb,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum GaleraVerb {
+    Grastate(Grastate),
+}
+
+/// What the files of every member say, and which member may be started first
+///
+/// Reads grastate.dat, gvwstate.dat and the marks of state transfers in every data directory of the set. Where nothing runs that could read them, a helper pod does it, after a question; it mounts the volume read-only.
+///
+/// The exit code is the election: 0 a member is elected, or a primary component lives and none is needed; 4 something that decides could not be read; 5 everything is read and none may be chosen; 7 the question was answered with no; 8 a right is missing.
+#[derive(Args, Clone, Debug)]
+pub struct Grastate {
+    /// NAME or sts/NAME; none: the only cluster of the namespace
+    pub target: Option<TargetName>,
+    /// Recover unknown positions with `mariadbd --wsrep-recover` in helper pods. This writes: InnoDB does its crash recovery
+    #[arg(long)]
+    pub recover_positions: bool,
+    #[command(flatten)]
+    pub write: Write,
+}
