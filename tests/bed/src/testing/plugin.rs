@@ -70,6 +70,14 @@ impl Plugin {
         run(self.command(args), "", LIMIT)
     }
 
+    /// The same with a deadline of its own, for commands that wait for pods.
+    ///
+    /// # Errors
+    /// It is not done within `limit`.
+    pub fn run_within(&self, args: &[&str], limit: Duration) -> Result<Ended> {
+        run(self.command(args), "", limit)
+    }
+
     /// `status` of the cluster, twice, with more arguments.
     ///
     /// # Errors

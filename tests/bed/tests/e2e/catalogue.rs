@@ -4,6 +4,7 @@ use anyhow::Result;
 use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Source, Start, Version};
 
 use crate::contract;
+use crate::grastate;
 use crate::groups::{Group, Scenario};
 use crate::promises;
 use crate::sql;
@@ -23,6 +24,7 @@ pub fn catalogue(all: bool) -> Vec<Group> {
     use Version::{V10_11, V11_8};
     let mut groups = smoke(V11_8, V10_11);
     if all {
+        groups.extend(slow_groups(V11_8));
         groups.extend(smoke(V10_11, V11_8));
         groups.extend(thorough(V11_8));
         forget_repeated(&mut groups);
@@ -37,6 +39,7 @@ fn smoke(one: Version, other: Version) -> Vec<Group> {
     groups.extend(operator_groups(one));
     groups.extend(bitnami_groups(one));
     groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
+    groups.extend(grastate_groups(one, other));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -181,6 +184,49 @@ fn thorough(one: Version) -> Vec<Group> {
 /// One server each, but for one of them.
 fn habit_groups(habits: &[Habit], version: Version) -> Vec<Group> {
     habits.iter().map(|habit| group(Shape::habit(*habit, version), &[("status::habit", KEEPS, habits::habit)])).collect()
+}
+
+/// Data directories at rest.
+fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
+    let galera = |version| Shape::new(Kind::Galera, version);
+    vec![
+        group(
+            galera(one),
+            &[
+                ("grastate::clean_stop", KEEPS, grastate::outage::clean_stop),
+                ("grastate::foreign_history", KEEPS, grastate::volumes::foreign_history),
+                ("grastate::volume_gone", KEEPS, grastate::volumes::volume_gone),
+                ("grastate::crash", SPOILS, grastate::outage::crash),
+            ],
+        ),
+        group(galera(other), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]),
+    ]
+}
+
+/// What takes minutes of waiting, and is the same on every version. The set of the chart is parallel.
+fn slow_groups(version: Version) -> Vec<Group> {
+    vec![
+        group(
+            Shape::new(Kind::Galera, version),
+            &[
+                ("grastate::killed_plugin", KEEPS, grastate::helpers::killed_plugin),
+                ("grastate::simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop),
+            ],
+        ),
+        group(
+            Shape::plain(Plain { start: Start::Plain, ..Plain::default() }, Kind::Galera, version),
+            &[("grastate::crash_loop", SPOILS, grastate::outage::crash_loop)],
+        ),
+        group(
+            Shape::bitnami(version),
+            &[
+                ("grastate::bitnami_clean_stop", KEEPS, grastate::outage::clean_stop),
+                ("grastate::bitnami_foreign_history", KEEPS, grastate::volumes::foreign_history),
+                ("grastate::bitnami_crash", SPOILS, grastate::outage::crash),
+                ("grastate::bitnami_simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop),
+            ],
+        ),
+    ]
 }
 
 /// Those that have the bed to themselves.

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod contract;
+mod grastate;
 mod groups;
 mod promises;
 mod sql;
