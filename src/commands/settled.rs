@@ -50,7 +50,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     };
     match &second[..] {
         [only] if !args.all_namespaces => printer.show(&both(only)),
-        several => printer.show(&StatusList { items: several.iter().map(both).collect() }),
+        several => printer.show(&StatusList::new(several.iter().map(both).collect())),
     }
 }
 

@@ -32,7 +32,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     let looked = run_async(process.signals, during(process.terminal, "asking the API server and the pods", look));
     match looked.as_deref() {
         Ok([only]) if !args.all_namespaces => printer.show(&judged(only)),
-        Ok(several) => printer.show(&StatusList { items: several.iter().map(judged).collect() }),
+        Ok(several) => printer.show(&StatusList::new(several.iter().map(judged).collect())),
         Err(failure) => printer.fail(failure),
     }
 }

@@ -92,14 +92,14 @@ impl Followed {
                     let why = self.lost.as_ref().map_or("there is no cluster any more", |lost| lost.why.as_str());
                     below.insert(0, why.to_owned());
                 }
-                printer.show_live(&StatusList { items: several.to_vec() }, &below)
+                printer.show_live(&StatusList::new(several.to_vec()), &below)
             }
         }
     }
 
     /// Leaves the last state on the normal screen; gives its exit code.
     pub fn end(self, printer: &mut Printer) -> Exit {
-        let list = StatusList { items: self.items };
+        let list = StatusList::new(self.items);
         let exit = list.exit();
         let exit = if self.lost.is_some() && exit == Exit::Ok { Exit::Unobserved } else { exit };
         if printer.is_live() {

@@ -4,21 +4,36 @@ use serde::Serialize;
 
 use super::Status;
 use super::table::state_label;
+use crate::decide::State;
 use crate::decide::finding::Severity;
 use crate::failure::Exit;
 use crate::output::Screen;
 use crate::output::style::Label;
 use crate::output::styled::{Column, Span, Styled};
 
+const WORST_FIRST: [Exit; 3] = [Exit::Unhealthy, Exit::Forbidden, Exit::Unobserved];
+
 /// What is true of every cluster that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StatusList {
+    /// The worst first.
     pub items: Vec<Status>,
 }
 
 impl StatusList {
+    /// The worst first: what a person on call looks for stands at the top, also of a fleet of hundreds.
+    #[must_use]
+    pub fn new(mut items: Vec<Status>) -> Self {
+        items.sort_by(|one, other| {
+            let place = |status: &Status| (rank(status.exit), severity(status.state));
+            let name = |status: &Status| (status.namespace.clone(), status.name.clone());
+            place(one).cmp(&place(other)).then_with(|| name(one).cmp(&name(other)))
+        });
+        Self { items }
+    }
+
     fn row(status: &Status) -> Vec<Span> {
         let ready = format!("{}/{}", status.ready_replicas, status.replicas);
         let all_ready = status.ready_replicas == status.replicas;
@@ -32,9 +47,7 @@ impl StatusList {
             findings(status),
         ]
     }
-}
 
-impl StatusList {
     /// What is true of the look as a whole.
     fn beside(&self, out: &mut Styled) {
         if let Some((status, lost)) = self.items.iter().find_map(|status| Some((status, status.lost.as_ref()?))) {
@@ -50,6 +63,21 @@ impl StatusList {
                 vec![Span::new(Label::Warning, "not settled"), Span::plain(format!(" {}/{}: ", status.namespace, status.name))];
             out.hanging(place, Label::Plain, &moved.join("; "));
         }
+    }
+}
+
+/// As of several exit codes the worst is given.
+fn rank(exit: Exit) -> usize {
+    WORST_FIRST.iter().position(|worse| *worse == exit).unwrap_or(WORST_FIRST.len())
+}
+
+/// Clusters below `--fail-on` have one exit code and are not all alike.
+const fn severity(state: State) -> u8 {
+    match state {
+        State::Critical => 0,
+        State::Unknown => 1,
+        State::Degraded => 2,
+        State::Healthy => 3,
     }
 }
 
@@ -88,6 +116,6 @@ impl Screen for StatusList {
     /// The worst of all.
     fn exit(&self) -> Exit {
         let any = |exit| self.items.iter().any(|status| status.exit == exit);
-        [Exit::Unhealthy, Exit::Forbidden, Exit::Unobserved].into_iter().find(|exit| any(*exit)).unwrap_or(Exit::Ok)
+        WORST_FIRST.into_iter().find(|exit| any(*exit)).unwrap_or(Exit::Ok)
     }
 }

@@ -244,8 +244,9 @@ fn colours_only_repeat_what_is_said() {
 fn a_fleet() {
     let mut crashing = healthy_galera();
     crash(&mut crashing, 1);
-    crashing.target.namespace = "a-namespace".to_owned();
-    let list = StatusList { items: [&crashing, &healthy_replication(), &single()].map(status).to_vec() };
+    crashing.target.namespace = "z-namespace".to_owned();
+    // The worst comes first.
+    let list = StatusList::new([&healthy_replication(), &crashing, &single()].map(status).to_vec());
     assert_snapshot!("fleet", print(&list, Format::Table, Colour::Auto));
     schema::check(&print(&list, Format::Json, Colour::Auto));
     assert_eq!(list.exit(), Exit::Unhealthy);
