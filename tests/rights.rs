@@ -140,17 +140,21 @@ async fn the_page_says_what_was_seen() {
 }
 
 fn place(right: &Right) -> String {
-    let cluster_wide = !right.namespaced && right.resource != "nodes";
+    let cluster_wide = !right.namespaced && !has_no_namespace(right);
     format!("{}{}", right.name(), if cluster_wide { " (all namespaces)" } else { "" })
+}
+
+/// Objects of the whole cluster: a Role cannot grant them.
+fn has_no_namespace(right: &Right) -> bool {
+    matches!(right.resource.as_str(), "nodes" | "persistentvolumes")
 }
 
 /// A Role for one namespace, and a `ClusterRole` for what has none.
 fn roles(all: &BTreeSet<Right>) -> String {
-    let is_node = |right: &Right| right.resource == "nodes";
     let is_change = |right: &Right| matches!(right.verb, "create" | "delete");
-    let inside: BTreeSet<&Right> = all.iter().filter(|right| !is_node(right) && !is_change(right)).collect();
+    let inside: BTreeSet<&Right> = all.iter().filter(|right| !has_no_namespace(right) && !is_change(right)).collect();
     let changes: BTreeSet<&Right> = all.iter().filter(|right| is_change(right)).collect();
-    let outside: BTreeSet<&Right> = all.iter().filter(|right| is_node(right)).collect();
+    let outside: BTreeSet<&Right> = all.iter().filter(|right| has_no_namespace(right)).collect();
     format!(
         "```yaml\n{}---\n{}---\n{}```\n",
         role("Role", "kubectl-mariadb-reader", &inside),

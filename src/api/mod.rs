@@ -88,7 +88,7 @@ impl Ask<'_> {
         let resource = api_group.map_or_else(|| self.resource.to_owned(), |group| format!("{}.{group}", self.resource));
         let place = match self.namespace {
             Some(namespace) => format!(" in namespace {namespace}"),
-            None if self.resource == "nodes" => String::new(),
+            None if matches!(self.resource, "nodes" | "persistentvolumes") => String::new(),
             None => " in all namespaces".to_owned(),
         };
         format!("{} {resource}{place}", self.verb)
