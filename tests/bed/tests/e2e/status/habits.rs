@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use bed::testing::shape::{Habit, Source};
 
 use super::healthy;
-use crate::stage::{Expected, Stage};
+use crate::stage::{Expected, Stage, compare};
 
 /// What the habit changes is so, and the verdict is the usual one.
 pub fn habit(stage: &Stage) -> Result<()> {
@@ -48,12 +48,13 @@ fn prove(stage: &Stage, habit: Habit) -> Result<()> {
     Ok(())
 }
 
-/// Kubernetes says that all is well, and nobody lets the plugin ask the server.
+/// Kubernetes says that all is well, and nobody lets the plugin ask the server, unless its user names a Secret.
 fn no_password(stage: &Stage) -> Result<()> {
     let refused = stage.cluster.exec(0, "mariadb -uroot -e 'SELECT 1'", "")?;
     ensure!(refused.stderr.contains("1045"), "root needs no password: {refused:?}");
     stage.status(&Expected { exit: 4, codes: &["MDB904"], without: &["MDB903"], says: &["db-0"] })?;
-    Ok(())
+    let told = stage.plugin.status(&stage.cluster, &["--password-from=secret/db-passwords:root"])?;
+    compare(&told, &Expected { exit: 0, without: &["MDB904"], says: &["11.8"], ..Expected::default() })
 }
 
 /// The server is well, and its data go with the pod.
