@@ -97,7 +97,7 @@ pub fn slips_change_nothing(stage: &Stage) -> Result<()> {
     stage.cluster.sql(
         0,
         "CREATE TABLE trial.kept (i INT PRIMARY KEY); INSERT INTO trial.kept VALUES (1);\n\
-         DELIMITER //\nCREATE FUNCTION trial.slip() RETURNS INT MODIFIES SQL DATA BEGIN INSERT INTO trial.kept VALUES (2); RETURN 1; END//\n\
+         DELIMITER //\nCREATE FUNCTION trial.slip() RETURNS INT DETERMINISTIC MODIFIES SQL DATA BEGIN INSERT INTO trial.kept VALUES (2); RETURN 1; END//\n\
          DELIMITER ;\n",
     )?;
     expect("a function that writes", &sql(stage, &["-e", "SELECT trial.slip()"])?, 1, "1792")?;

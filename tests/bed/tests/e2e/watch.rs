@@ -50,7 +50,8 @@ impl Following {
     /// The next document of this kind.
     fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         let (began, mut last) = (Instant::now(), Value::Null);
-        while began.elapsed() < SOON {
+        // A server that was killed often waits for its next start.
+        while began.elapsed() < SOON * 3 {
             match self.documents.recv_timeout(Duration::from_secs(1)) {
                 Ok(document) if is(&document) => return Ok(document),
                 Ok(document) => last = document,

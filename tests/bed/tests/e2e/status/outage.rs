@@ -8,6 +8,16 @@ use crate::stage::{Expected, SOON, Stage};
 /// All members die at once and one of them has no pod any more. The others wait for it, and since none of them is Ready,
 /// an ordered set never makes that pod: nothing here moves by itself.
 pub fn limbo(stage: &Stage) -> Result<()> {
+    // The controller makes the third pod anew if it still takes the other two for Ready: then all come back, and once more.
+    if reach_limbo(stage).is_err() {
+        stage.cluster.wait_healthy(SOON * 3)?;
+        reach_limbo(stage)?;
+    }
+    stage.status(&Expected { exit: 3, codes: &["MDB103", "MDB214", "MDB202"], without: &["MDB215"], says: &["db-2"] })?;
+    Ok(())
+}
+
+fn reach_limbo(stage: &Stage) -> Result<()> {
     stage.faults.kill_servers(&stage.cluster.pods()?)?;
     // Before the kubelet restarts its container, so that no clean leave tells the others.
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
@@ -17,6 +27,7 @@ pub fn limbo(stage: &Stage) -> Result<()> {
     })?;
     // A start without the wait would end after 34 s.
     wait_until("two servers listen on the group port only", SOON, || {
+        ensure!(stage.cluster.pods()?.len() == 2, "the third pod is back");
         for ordinal in [0, 1] {
             let listening = stage.cluster.exec(ordinal, "cat /proc/net/tcp /proc/net/tcp6", "")?.stdout;
             ensure!(listens(&listening, 4567) && !listens(&listening, 3306), "db-{ordinal}: {listening}");
@@ -25,7 +36,6 @@ pub fn limbo(stage: &Stage) -> Result<()> {
         }
         Ok(())
     })?;
-    stage.status(&Expected { exit: 3, codes: &["MDB103", "MDB214", "MDB202"], without: &["MDB215"], says: &["db-2"] })?;
     Ok(())
 }
 
