@@ -3,7 +3,7 @@
 use crate::decide::finding::Finding;
 use crate::decide::rules::kubernetes as rule;
 use crate::decide::verdict::Scene;
-use crate::model::kubernetes::{ContainerState, Event, Pod};
+use crate::model::kubernetes::{ContainerEnd, ContainerState, Event, Pod};
 use crate::model::names::Ordinal;
 
 use super::{before, seconds};
@@ -52,6 +52,10 @@ pub(super) fn probe_kills(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<
     };
     let event = newest(scene, &object, ends)?;
     let which = if event.message.starts_with("Startup") { "startup" } else { "liveness" };
+    // Every start fails its first startup probes. Only a run that was still not ready when its patience was over ends by them.
+    if which == "startup" && (container.ready || !ran_out_of_patience(scene, end)) {
+        return None;
+    }
     let summary =
         format!("the kubelet ends the server of {} because its {which} probe fails ({} restarts)", pod.name, container.restarts);
     let finding = with(scene, Finding::new(&rule::PROBE_KILLS, summary), event);
@@ -64,6 +68,15 @@ pub(super) fn probe_kills(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<
         None => finding,
     };
     Some(finding.kubectl(&format!("describe pod {}", pod.name)).about([&pod.name]))
+}
+
+/// Whether this run lasted as long as its startup probe lets a server start.
+fn ran_out_of_patience(scene: &Scene, end: &ContainerEnd) -> bool {
+    let probe = scene.seen.objects.stateful_set.layout.startup_probe.as_ref();
+    let lasted = end.at.zip(end.started).map(|(at, started)| seconds(at, started));
+    probe
+        .zip(lasted)
+        .is_some_and(|(probe, lasted)| u64::try_from(lasted).is_ok_and(|lasted| lasted >= u64::from(probe.patience())))
 }
 
 /// A pod that has its node, and whose volume does not come.

@@ -1,6 +1,6 @@
 use crate::decide::rules::kubernetes as rule;
 use crate::model::fact::{Fact, Obstacle, Why};
-use crate::model::kubernetes::{ContainerState, Event, NodeReady, UpdateStrategy};
+use crate::model::kubernetes::{ContainerState, Event, Handler, NodeReady, Probe, UpdateStrategy};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{files_of, galera_of, healthy_galera, healthy_replication, member, server, server_of, single};
@@ -24,6 +24,12 @@ fn events_are_evidence_of_what_the_controller_and_the_provisioner_say() {
     assert!(missing.evidence.iter().any(|evidence| evidence.value.contains("exceeded quota")), "{missing:#?}");
 }
 
+/// The set's startup probe gives up after so many seconds.
+fn startup_probe(seen: &mut Snapshot, patience: u32) {
+    let probe = Probe { initial_delay: 0, period: 1, failures: patience, handler: Handler::Exec("healthcheck.sh".into()) };
+    seen.objects.stateful_set.layout.startup_probe = Some(probe);
+}
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case {
@@ -31,11 +37,14 @@ pub(super) fn cases() -> Vec<Case> {
             base: healthy_galera,
             hit: |seen| {
                 crash(seen, 2, "Error", 137);
+                startup_probe(seen, 20);
                 event(seen, "Pod/db-2", "Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 500", 40);
             },
             miss: |seen| {
-                crash(seen, 2, "OOMKilled", 137);
-                event(seen, "Pod/db-2", "Unhealthy", "Readiness probe failed: no route", 40);
+                // Killed by somebody else, long before the probe would have given up.
+                crash(seen, 2, "Error", 137);
+                startup_probe(seen, 300);
+                event(seen, "Pod/db-2", "Unhealthy", "Startup probe failed: HTTP probe failed with statuscode: 500", 40);
             },
         },
         Case {

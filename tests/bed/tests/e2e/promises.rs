@@ -63,6 +63,8 @@ pub fn forgotten_faults_are_undone(stage: &Stage) -> Result<()> {
     let pods = stage.cluster.pods()?;
     let nodes = pods.iter().map(|pod| pod.node()).collect::<Result<Vec<_>>>()?;
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
+    // What a failed trial left is not of this count.
+    stage.faults.undo_all()?;
     let mut faults = stage.faults.partition(&[a], &[b, c])?;
     faults.push(stage.faults.fill(nodes[0], &stage.cluster.volume(0)?, 0.7)?);
     faults.push(stage.faults.slow(nodes[0], "2mbit")?);
