@@ -162,7 +162,7 @@ impl Session {
     /// The session is over, and why; whether the statement ran to its end is not known.
     pub async fn next(&mut self) -> Result<Told, Why> {
         loop {
-            if let Some(told) = self.read() {
+            if let Some(told) = self.read()? {
                 return Ok(told);
             }
             match self.duplex.next().await {
@@ -190,21 +190,21 @@ impl Session {
         self.duplex.send(format!("{statement}\n{CLIENT_DELIMITER}\n").as_bytes());
     }
 
-    fn read(&mut self) -> Option<Told> {
+    fn read(&mut self) -> Result<Option<Told>, Why> {
         loop {
-            let item = self.reader.take()?;
+            let Some(item) = self.reader.take() else { return Ok(None) };
             match (self.state, item) {
                 (State::Statement, Item::Columns(columns)) if columns.first().is_some_and(|name| name == MARK) => {
                     self.state = State::Question;
                 }
-                (State::Statement, Item::Columns(columns)) => return Some(Told::Columns(columns)),
-                (State::Statement, Item::Row(row)) => return Some(Told::Row(row)),
-                (State::Statement, Item::EndOfSet) => return Some(Told::EndOfSet),
-                (State::Question, Item::Row(row)) => self.done = Some(answer(&row)),
+                (State::Statement, Item::Columns(columns)) => return Ok(Some(Told::Columns(columns))),
+                (State::Statement, Item::Row(row)) => return Ok(Some(Told::Row(row))),
+                (State::Statement, Item::EndOfSet) => return Ok(Some(Told::EndOfSet)),
+                (State::Question, Item::Row(row)) => self.done = Some(answer(&row)?),
                 (State::Question, Item::EndOfSet) => {
                     let warned = self.done.as_ref().is_some_and(|done| done.error.is_some() || !done.warnings.is_empty());
                     if !warned {
-                        return self.over();
+                        return self.over().map(Some);
                     }
                     self.warned = true;
                     self.state = State::Warnings;
@@ -218,17 +218,17 @@ impl Session {
                         take_warning(done, warning(row));
                     }
                 }
-                (State::Warnings, Item::EndOfSet) => return self.over(),
+                (State::Warnings, Item::EndOfSet) => return self.over().map(Some),
                 (State::Question | State::Warnings, Item::Columns(_)) => {}
             }
         }
     }
 
-    fn over(&mut self) -> Option<Told> {
+    fn over(&mut self) -> Result<Told, Why> {
         self.state = State::Statement;
         self.running = false;
         self.stderr.clear();
-        self.done.take().map(Told::Done)
+        self.done.take().map(Told::Done).ok_or_else(|| strange(&[]))
     }
 
     /// Takes what the client says on stderr. Errors of statements come back as warnings; what ends the session does not.
@@ -317,23 +317,33 @@ fn text(login: &Login) -> String {
 }
 
 /// Reads the answer to our question. A count of warnings stands for them until they are known.
-fn answer(row: &[Value]) -> Done {
-    let text = |at: usize| row.get(at).and_then(Option::as_deref);
-    let number = |at: usize| text(at).and_then(|text| text.parse::<u64>().ok());
-    let failed = number(2).is_some_and(|errors| errors > 0);
-    let warned = number(1).is_some_and(|warnings| warnings > 0);
-    Done {
-        rows_affected: number(0),
+///
+/// # Errors
+/// Something is missing: then it is not known whether the statement failed, on which connection, or who may write here.
+fn answer(row: &[Value]) -> Result<Done, Why> {
+    let text = |at: usize| row.get(at).and_then(Option::as_deref).ok_or_else(|| strange(row));
+    let number = |at: usize| text(at)?.parse::<u64>().map_err(|_| strange(row));
+    let (warned, failed) = (number(1)? > 0, number(2)? > 0);
+    Ok(Done {
+        // -1: the statement was of a kind that affects none.
+        rows_affected: text(0)?.parse().ok(),
         warnings: if warned { vec![Warning::default()] } else { Vec::new() },
         error: failed.then(Warning::default),
         now: Standing {
-            quoting: Quoting::of(text(3).unwrap_or_default()),
-            database: text(4).map(str::to_owned),
-            connection: number(5).unwrap_or_default(),
-            version: text(6).unwrap_or_default().to_owned(),
-            read_only: text(7).is_some_and(|on| on != "0"),
+            quoting: Quoting::of(text(3)?),
+            database: row.get(4).cloned().flatten(),
+            connection: number(5)?,
+            version: text(6)?.to_owned(),
+            read_only: !matches!(text(7)?, "0" | "OFF"),
         },
-    }
+    })
+}
+
+/// An answer to our question that is none.
+fn strange(row: &[Value]) -> Why {
+    Why::Failed(format!(
+        "the client's answer about the last statement is not understood ({row:?}); whether it took effect is not known"
+    ))
 }
 
 fn warning(row: Vec<Value>) -> Warning {
@@ -379,17 +389,33 @@ mod tests {
     #[test]
     fn the_answer_to_our_question_is_read() {
         let row = ["3", "1", "0", "ANSI_QUOTES", "shop", "41", "11.8.6-MariaDB", "1"].map(|text| Some(text.to_owned()));
-        let done = answer(&row);
+        let done = answer(&row).unwrap();
         assert_eq!((done.rows_affected, done.warnings.len(), done.error.is_some()), (Some(3), 1, false));
         assert!(done.now.quoting.ansi_quotes && done.now.read_only);
         assert_eq!((done.now.connection, done.now.database.as_deref()), (41, Some("shop")));
-        let failed = answer(&["-1", "1", "1"].map(|text| Some(text.to_owned())));
-        assert_eq!((failed.rows_affected, failed.error.is_some()), (None, true));
+        let failed = ["-1", "1", "1", "", "shop", "41", "11.8.6-MariaDB", "OFF"].map(|text| Some(text.to_owned()));
+        let done = answer(&failed).unwrap();
+        assert_eq!((done.rows_affected, done.error.is_some(), done.now.read_only), (None, true, false));
+    }
+
+    #[test]
+    fn an_answer_that_lacks_something_is_no_success() {
+        let whole = ["0", "0", "0", "", "shop", "41", "11.8.6-MariaDB", "0"].map(|text| Some(text.to_owned()));
+        for lost in [0, 1, 2, 3, 5, 6, 7] {
+            let mut row = whole.clone();
+            row[lost] = None;
+            assert!(answer(&row).is_err(), "without column {lost}");
+            assert!(answer(&whole[..lost]).is_err(), "cut before column {lost}");
+        }
+        let mut nowhere = whole;
+        nowhere[4] = None;
+        assert_eq!(answer(&nowhere).unwrap().now.database, None);
     }
 
     #[test]
     fn the_last_error_is_the_one() {
-        let mut done = answer(&["-1", "2", "2"].map(|text| Some(text.to_owned())));
+        let row = ["-1", "2", "2", "", "shop", "41", "11.8.6-MariaDB", "0"].map(|text| Some(text.to_owned()));
+        let mut done = answer(&row).unwrap();
         done.warnings.clear();
         let line = |level: &str, code| Warning { level: level.into(), code, message: "x".into() };
         for warning in [line("Warning", 1), line("Error", 2), line("Error", 3)] {

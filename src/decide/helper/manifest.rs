@@ -56,7 +56,10 @@ impl Template<'_> {
         let mut spec = self.pod_spec(pod);
         let container = match kind {
             Kind::Inspect => inspector(database, &image, &mounted.iter().copied().filter(claimed).collect::<Vec<_>>()),
-            Kind::Recover => recoverer(database, &image, datadir.unwrap_or_default()),
+            Kind::Recover => {
+                let datadir = datadir.ok_or("where its data directory is was not found; recovery would look in another one")?;
+                recoverer(database, &image, datadir)
+            }
         };
         let initial = if kind == Kind::Recover { self.initial(database) } else { Vec::new() };
         let used: Vec<&str> = std::iter::once(&container)

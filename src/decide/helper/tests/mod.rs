@@ -131,10 +131,19 @@ fn names_fit_however_long_the_set_is_called() {
     let mut set = stateful_set(1);
     set.name = "a".repeat(39) + "-" + &"b".repeat(20);
     let template = template();
-    let helper = Template { set: &set, template: &template }.helper(Ordinal(4_000_000_000), Kind::Recover, None, None).unwrap();
+    let helper = Template { set: &set, template: &template }
+        .helper(Ordinal(4_000_000_000), Kind::Recover, None, Some("/var/lib/mysql"))
+        .unwrap();
     assert!(helper.name.len() < 63 && !helper.name.contains("--"), "{}", helper.name);
     // The claims keep the whole name.
     assert!(helper.claims.iter().any(|(claim, _)| *claim == format!("data-{}-4000000000", set.name)), "{:?}", helper.claims);
+}
+
+#[test]
+fn recovery_does_not_guess_where_the_data_is() {
+    let (set, template) = (stateful_set(1), template());
+    let made = Template { set: &set, template: &template }.helper(Ordinal(0), Kind::Recover, None, None);
+    assert!(made.is_err_and(|why| why.contains("was not found")));
 }
 
 #[test]
