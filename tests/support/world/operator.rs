@@ -2,10 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::{Cluster, Engine, Operator};
+use super::{Cluster, Engine};
 
 const SINCE: &str = "2026-01-02T03:05:00Z";
 const UID: &str = "uid-mariadb";
+
+/// What the operator was told and believes of a cluster, as the API server has it; a test writes into it what it wants.
+pub struct Operator {
+    /// `k8s.mariadb.com` …
+    pub group: &'static str,
+    /// `spec` and `status` of the `MariaDB` object.
+    pub spec: Value,
+    pub status: Value,
+    /// Whole `Backup` objects.
+    pub backups: Vec<Value>,
+    pub physical_backups: Vec<Value>,
+    pub jobs: Vec<Value>,
+    /// The StatefulSet has not been made.
+    pub without_set: bool,
+}
 
 impl Operator {
     /// Ready, with the primary that the servers have.
