@@ -54,13 +54,13 @@ impl Process {
         }
     }
 
-    /// Kills the process and waits until it is gone.
+    /// Kills the process and waits until it is gone, with all its threads: as long as one of them lives, its ports are taken.
     ///
     /// # Errors
     /// If it is not gone after ten seconds.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
-        if wait_until(Duration::from_secs(10), || !self.alive()) {
+        if wait_until(Duration::from_secs(10), || !self.alive() && threads(self.pid) <= 1) {
             return Ok(());
         }
         bail!("Process {} was killed but does not end; look at /proc/{0}/stack.", self.pid)
@@ -81,6 +81,11 @@ fn stat(pid: u32) -> Option<(char, u32, u64)> {
     // The second field is the name in parentheses, which may itself hold anything.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some((fields.first()?.chars().next()?, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
+}
+
+/// Threads that a process has, itself included: a killed one is called a zombie while others of its threads still end.
+fn threads(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// Every process id of the machine.
