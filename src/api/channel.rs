@@ -218,7 +218,19 @@ fn is_unstarted(words: &str) -> bool {
 
 /// Why an exec ended with the server's words instead of an exit code.
 pub(super) fn why_from_words(words: String) -> Why {
-    if is_missing(&words) { Why::NotRunning(words) } else { Why::Failed(words) }
+    if is_missing(&words) {
+        return Why::NotRunning(words);
+    }
+    match unreached(&words) {
+        Some(how) => Why::Unreachable(how.to_owned()),
+        None => Why::Failed(words),
+    }
+}
+
+/// What the API server says of its own connection to the kubelet, when that failed; what stands before it is the URL, with the
+/// whole command in it.
+fn unreached(words: &str) -> Option<&str> {
+    words.find("dial tcp ").map(|at| &words[at..]).or_else(|| words.split_once("error dialing backend: ").map(|(_, how)| how))
 }
 
 fn why(trouble: Trouble, pod: &PodRef) -> Why {
@@ -227,10 +239,38 @@ fn why(trouble: Trouble, pod: &PodRef) -> Why {
     if trouble.code == Some(404) || no_such_container || is_missing(words) {
         return Why::NotRunning(words.to_owned());
     }
-    trouble.into()
+    match unreached(words) {
+        Some(how) if trouble.code.is_some() => Why::Unreachable(how.to_owned()),
+        _ => trouble.into(),
+    }
 }
 
 /// A gateway that gave up on the answer may have passed the request on; every other status means that nothing was started.
 fn never_ran(trouble: &Trouble) -> bool {
     trouble.unsent || trouble.code.is_some_and(|code| !matches!(code, 502 | 504))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelet_out_of_reach_is_told_without_the_url_of_the_exec() {
+        let words = "Internal error occurred: error sending request: Post \"https://10.0.0.3:10250/exec/shop/db-2/mariadb?command=sh\": \
+                     dial tcp 10.0.0.3:10250: connect: no route to host";
+        let why = why_from_words(words.to_owned());
+        assert_eq!(why, Why::Unreachable("dial tcp 10.0.0.3:10250: connect: no route to host".to_owned()));
+        assert_eq!(
+            why.to_string(),
+            "the API server cannot reach the kubelet of its node: dial tcp 10.0.0.3:10250: connect: no route to host"
+        );
+        let proxied = why_from_words("error dialing backend: No agent available".to_owned());
+        assert_eq!(proxied, Why::Unreachable("No agent available".to_owned()));
+    }
+
+    #[test]
+    fn a_container_that_is_gone_is_not_running() {
+        assert!(matches!(why_from_words("container not found (\"mariadb\")".to_owned()), Why::NotRunning(_)));
+        assert!(matches!(why_from_words("something else".to_owned()), Why::Failed(_)));
+    }
 }

@@ -26,6 +26,8 @@ pub enum Why {
     Forbidden(String),
     /// No answer within the deadline.
     TimedOut(Duration),
+    /// The API server cannot reach the kubelet of the pod's node; the text is its words for the connection that failed.
+    Unreachable(String),
     /// The container answers, but the server in it cannot be asked; the message is one sentence for people.
     NoSql { obstacle: Obstacle, message: String },
     /// It answered with an error, given here as one sentence.
@@ -101,6 +103,7 @@ impl Why {
             Self::NotRunning(_) => "NotRunning",
             Self::Forbidden(_) => "Forbidden",
             Self::TimedOut(_) => "TimedOut",
+            Self::Unreachable(_) => "Unreachable",
             Self::NoSql { obstacle, .. } => obstacle.reason(),
             Self::Failed(_) => "Failed",
         }
@@ -131,6 +134,7 @@ impl fmt::Display for Why {
             Self::NotRunning(what) | Self::Failed(what) | Self::NoSql { message: what, .. } => f.write_str(what),
             Self::Forbidden(right) => write!(f, "you may not {right}"),
             Self::TimedOut(limit) => write!(f, "no answer within {}", Seconds(*limit)),
+            Self::Unreachable(how) => write!(f, "the API server cannot reach the kubelet of its node: {how}"),
         }
     }
 }

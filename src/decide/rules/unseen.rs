@@ -1,9 +1,10 @@
 //! `MDB9xx`: what could not be seen. They never lead to exit code 3: see `decide::exit`.
 
 rules! {
-    POD_SILENT = "MDB901", Warning, "A pod did not answer in time",
-    "The command in the pod's container gave no answer within the pod's deadline (`--pod-timeout`, default 3 s), so nothing is known about \
-this server. Its node may be dead or cut off, the container runtime may hang, or the way to it is slow.
+    POD_SILENT = "MDB901", Warning, "A pod did not answer",
+    "The command in the pod's container gave no answer within the pod's deadline (`--pod-timeout`, default 3 s), or the API server could \
+not reach the kubelet of the pod's node, so nothing is known about this server. Its node may be dead or cut off, the container runtime \
+may hang, or the way to it is slow.
 
 It says nothing about the database: it may run well. The other pods are shown as they are. If the node is known to be silent, that \
 finding (MDB121) says more. Try again with a longer `--pod-timeout`.";

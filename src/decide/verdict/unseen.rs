@@ -40,7 +40,7 @@ fn rule_of(why: &Why) -> &'static Rule {
     match why {
         Why::NotAsked => &rule::NOT_ASKED,
         Why::Forbidden(_) => &rule::EXEC_FORBIDDEN,
-        Why::TimedOut(_) => &rule::POD_SILENT,
+        Why::TimedOut(_) | Why::Unreachable(_) => &rule::POD_SILENT,
         Why::NoSql { obstacle, .. } => match obstacle {
             Obstacle::WrongPassword => &rule::WRONG_PASSWORD,
             Obstacle::NoPassword => &rule::NO_PASSWORD,

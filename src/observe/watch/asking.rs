@@ -130,7 +130,7 @@ impl Asker {
                 // A closed semaphore would only mean no limit.
                 let _permit = permits.acquire().await.ok();
                 let sample = look(&self.watcher.api, &self.pod, &self.script, self.depth).await;
-                let failed = matches!(sample.server.known(), Err(Why::TimedOut(_) | Why::Failed(_)));
+                let failed = matches!(sample.server.known(), Err(Why::TimedOut(_) | Why::Unreachable(_) | Why::Failed(_)));
                 if !(failed && self.watcher.reach.wait().await) {
                     self.tell(sample);
                 }

@@ -10,7 +10,7 @@ use crate::model::fact::{Fact, Why};
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unknown {
-    /// One word, for example `TimedOut`, `Forbidden`, `NotAsked`, `NotRunning`.
+    /// One word, for example `TimedOut`, `Unreachable`, `Forbidden`, `NotAsked`, `NotRunning`.
     pub reason: String,
     pub message: String,
 }
