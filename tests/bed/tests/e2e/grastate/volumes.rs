@@ -1,6 +1,7 @@
 //! Rows 9 and 10: a volume that is gone, and one of another history.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
@@ -28,6 +29,7 @@ pub fn foreign_history(stage: &Stage) -> Result<()> {
 pub fn volume_gone(stage: &Stage) -> Result<()> {
     scale_to_zero(stage)?;
     let claim = format!("{}-db-1", stage.cluster.shape.layout().claim);
+    let before = stage.cluster.get(&format!("pvc/{claim}"))?;
     stage.cluster.kubectl(&["delete", "pvc", &claim, "--wait=true"])?;
     let seen = run(stage, &["--yes", "--recover-positions"])?;
     seen.refused(4, "Unread")?;
@@ -35,5 +37,18 @@ pub fn volume_gone(stage: &Stage) -> Result<()> {
     ensure!(why.contains(&format!("there is no volume claim {claim}")), "{}", seen.told());
     ensure!(seen.position(0)?.1 == "grastate" && seen.position(2)?.1 == "grastate", "{}", seen.told());
     nothing_left(stage)?;
+    stage.cluster.apply(&[on_its_node(&before)?])?;
     scale_back(stage)
+}
+
+/// A claim like the one before, for the same node. Left to the scheduler, the new volume may land where the volume of the next
+/// pod is, which then finds no node at all.
+fn on_its_node(before: &Value) -> Result<Value> {
+    const NODE: &str = "volume.kubernetes.io/selected-node";
+    let metadata = &before["metadata"];
+    let node = metadata["annotations"][NODE].as_str().context("its node was chosen by the scheduler")?;
+    let mut spec = before["spec"].clone();
+    spec.as_object_mut().context("a claim has a spec")?.remove("volumeName");
+    let metadata = json!({"name": metadata["name"], "labels": metadata["labels"], "annotations": {NODE: node}});
+    Ok(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}))
 }
