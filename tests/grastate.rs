@@ -224,6 +224,17 @@ async fn an_earlier_helper_is_taken_away_if_it_has_ended_and_left_alone_if_not()
 }
 
 #[tokio::test]
+async fn a_job_without_a_uid_is_not_taken_for_one_that_was_made() {
+    let world = stopped();
+    world.lock().helpers.nameless = true;
+    let (exit, json) = document(&world, &["--yes"]).await;
+    assert_eq!(exit, 4, "{json:#}");
+    let why = json["members"][0]["filesUnknown"]["message"].as_str().unwrap();
+    assert!(why.contains("db-0-inspect was created") && why.contains("names no uid"), "{why}");
+    assert_eq!(world.lock().helpers.deleted, Vec::<String>::new(), "another one may have its name by now");
+}
+
+#[tokio::test]
 async fn recovery_that_fails_is_told_with_its_reason() {
     let world = killed();
     world.lock().helpers.recovery_log = Some("[ERROR] InnoDB: Unable to lock ./ibdata1 error: 11\n");

@@ -128,15 +128,19 @@ impl<'a> Helpers<'a> {
             }
             created => created,
         };
-        let job = created.map_err(|denied| match denied {
-            Denied::Lost(words) => Why::Failed(format!(
+        let unsure = |words: &str| {
+            Why::Failed(format!(
                 "it is not known whether its helper pod {} was created ({words}); it ends by itself within {} s",
                 helper.name,
                 helper.kind.lifetime().as_secs()
-            )),
+            ))
+        };
+        let job = created.map_err(|denied| match denied {
+            Denied::Lost(words) => unsure(&words),
             other => other.into(),
         })?;
-        let uid = job["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        // Nothing is watched or deleted by its name alone.
+        let uid = uid(&job).ok_or_else(|| unsure("the answer of the API server names no uid"))?.to_owned();
         self.created.set(true);
         self.alive.borrow_mut().insert(helper.name.clone(), uid.clone());
         Ok(Made { job: helper.name.clone(), uid })
@@ -164,7 +168,9 @@ impl<'a> Helpers<'a> {
                 helper.name
             )));
         }
-        let made = Made { job: helper.name.clone(), uid: job["metadata"]["uid"].as_str().unwrap_or_default().to_owned() };
+        let uid =
+            uid(&job).ok_or_else(|| Why::Failed(format!("the API server names no uid of the ended Job {}", helper.name)))?;
+        let made = Made { job: helper.name.clone(), uid: uid.to_owned() };
         if self.remove(&made).await { Ok(()) } else { Err(Why::Failed(format!("the ended Job {} does not go", helper.name))) }
     }
 
@@ -281,6 +287,10 @@ fn progress(pod: &Pod) -> Progress {
         Some(ContainerState::Waiting { reason, message }) => Progress::Waits(format!("{reason} ({message})")),
         _ => Progress::Waits(pod.unscheduled.clone().unwrap_or_else(|| "its node has not reported it yet".to_owned())),
     }
+}
+
+fn uid(object: &Value) -> Option<&str> {
+    object["metadata"]["uid"].as_str()
 }
 
 fn has_ended(job: &Value) -> bool {

@@ -23,6 +23,8 @@ pub struct Helpers {
     pub unscheduled: Option<&'static str>,
     /// What `--wsrep-recover` prints instead of the position.
     pub recovery_log: Option<&'static str>,
+    /// What is created is answered without its uid, as by something in between.
+    pub nameless: bool,
     /// Deletions are accepted and nothing goes.
     pub undeletable: bool,
 }
@@ -148,6 +150,9 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
     object["metadata"]["uid"] = json!(format!("uid-{name}-{}", world.helpers.created.len()));
     world.helpers.created.push(object.clone());
     world.helpers.jobs.insert(name, object.clone());
+    if world.helpers.nameless {
+        object["metadata"]["uid"] = Value::Null;
+    }
     Answer::Json(object)
 }
 
