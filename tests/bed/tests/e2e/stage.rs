@@ -1,11 +1,12 @@
 //! What a scenario works with.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use bed::testing::cluster::{Cluster, Wsrep};
-use bed::testing::faults::Faults;
+use bed::testing::faults::{Faults, Lasting};
 use bed::testing::plugin::{Plugin, Seen};
 use bed::testing::run::wait_until;
 
@@ -56,6 +57,20 @@ impl Stage {
             }
             Ok(())
         })
+    }
+
+    /// Waits until a full copy to the third member begins, and stops its processes at the donor.
+    pub fn hold_copy(&self) -> Result<Lasting> {
+        let possible = [self.cluster.pod(0)?, self.cluster.pod(1)?];
+        let began = Instant::now();
+        loop {
+            if let Some(paused) = possible.iter().find_map(|donor| self.faults.pause(donor, "rsync").ok()) {
+                return Ok(paused);
+            }
+            ensure!(began.elapsed() < SOON, "no state transfer began");
+            // A copy this small is over within a second.
+            thread::sleep(Duration::from_millis(3));
+        }
     }
 
     pub fn wsrep(&self, ordinal: u32) -> Result<Wsrep> {

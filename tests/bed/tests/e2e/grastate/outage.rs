@@ -1,6 +1,5 @@
 //! Rows 2, 4, 5, 6, 7, 8 and 19 of the fault matrix.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -120,15 +119,7 @@ pub fn crash_loop(stage: &Stage) -> Result<()> {
 pub fn half_copy(stage: &Stage) -> Result<()> {
     stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
-    let possible = [stage.cluster.pod(0)?, stage.cluster.pod(1)?];
-    let began = Instant::now();
-    let copy = loop {
-        if let Some(paused) = possible.iter().find_map(|donor| stage.faults.pause(donor, "rsync").ok()) {
-            break paused;
-        }
-        ensure!(began.elapsed() < SOON, "no state transfer began");
-        thread::sleep(Duration::from_millis(3));
-    };
+    let copy = stage.hold_copy()?;
     for ordinal in [0, 1] {
         stage.cluster.exec(ordinal, "rm -f /var/lib/mysql/gvwstate.dat", "").ok();
     }

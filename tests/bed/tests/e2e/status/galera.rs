@@ -1,7 +1,7 @@
 //! Galera with at least one member that serves.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bed::testing::faults::Lasting;
@@ -43,17 +43,9 @@ pub fn member_in_sst(stage: &Stage) -> Result<()> {
     copy.heal()
 }
 
-/// Stops a copy to the third member in its middle.
+/// Stops a copy to the third member in its middle, and waits until its donor says so.
 fn hold_copy(stage: &Stage) -> Result<Lasting> {
-    let possible = [stage.cluster.pod(0)?, stage.cluster.pod(1)?];
-    let began = Instant::now();
-    let copy = loop {
-        if let Some(paused) = possible.iter().find_map(|donor| stage.faults.pause(donor, "rsync").ok()) {
-            break paused;
-        }
-        ensure!(began.elapsed() < SOON, "no state transfer began");
-        thread::sleep(Duration::from_millis(3));
-    };
+    let copy = stage.hold_copy()?;
     wait_until("a member is donor", SOON, || {
         let donors = [0, 1].map(|ordinal| stage.wsrep(ordinal).is_ok_and(|wsrep| wsrep.state.starts_with("Donor")));
         ensure!(donors.contains(&true), "none");
