@@ -18,6 +18,8 @@ pub struct Disk {
     pub gvwstate: StateFile<Gvwstate>,
     /// Leftovers of a state transfer that is running or was cut: `sst_in_progress`, `.sst`, `wsrep_sst.pid`.
     pub transfer_markers: Vec<String>,
+    /// The script of a state transfer that runs beside the server. `None`: none runs.
+    pub copying: Option<Copying>,
     /// Text of `mariadb_upgrade_info` or `mysql_upgrade_info`: the last version whose system tables are installed.
     pub upgrade_info: Option<String>,
     /// The file system of the data directory.
@@ -28,6 +30,30 @@ pub struct Disk {
     pub starts_read_only: Option<bool>,
     /// Ways this container would found a new cluster at its next start (flag, config file, environment), as found.
     pub bootstrap_switches: Vec<String>,
+}
+
+/// One side of a state transfer (SST), as its script shows in the process list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Copying {
+    pub side: Side,
+    /// `rsync`, `mariabackup`, `mysqldump`: the end of the script's name.
+    pub method: String,
+    /// Since the script was started.
+    pub seconds: u64,
+    /// The host to which a donor sends.
+    pub peer: Option<String>,
+    /// On the donor, the databases, the InnoDB files and the Aria log, which is what is copied. On the joiner, the files written
+    /// since the transfer began. `None`: they could not be counted.
+    pub bytes: Option<u64>,
+}
+
+/// Which end of a state transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Side {
+    Donor,
+    Joiner,
 }
 
 /// A small state file of Galera.

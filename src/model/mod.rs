@@ -24,5 +24,6 @@ pub mod target_name;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod topology;
+pub mod transfer;
 pub mod version;
 pub mod wsrep;

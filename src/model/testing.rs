@@ -308,6 +308,7 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         grastate: grastate.map_or(StateFile::Absent, StateFile::Parsed),
         gvwstate: gvwstate.map_or(StateFile::Absent, StateFile::Parsed),
         transfer_markers: Vec::new(),
+        copying: None,
         upgrade_info: Some("10.11.19-MariaDB".to_owned()),
         space: Space { total: 10 << 30, used: 2 << 30, available: 8 << 30 },
         process: Process::Running { pid: 1, state: 'S', listening: if me.is_some() { vec![3306, 4567] } else { vec![3306] } },

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::server;
 use crate::api::{script, sql};
-use crate::model::disk::{Disk, Process, Space, StateFile};
+use crate::model::disk::{Copying, Disk, Process, Side, Space, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
 use crate::model::gvwstate::Gvwstate;
@@ -190,6 +190,7 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         grastate: state_file(sections, "grastate.dat", datadir, Grastate::parse)?,
         gvwstate: state_file(sections, "gvwstate.dat", datadir, Gvwstate::parse)?,
         transfer_markers: sections.list("markers"),
+        copying: copying(&sections.text("transfer")),
         upgrade_info: info.map(|name| sections.text(name).trim_matches(['\0', '\n', ' ']).to_owned()),
         space: space(&sections.text("space")).map_err(Why::Failed)?,
         process: process(&sections.text("process")).map_err(Why::Failed)?,
@@ -209,6 +210,31 @@ fn state_file<T>(
         "present" => Ok(StateFile::read(Some(sections.bytes(name)), parse)),
         "unreadable" => Err(Why::Failed(format!("the container's user may not read {datadir}/{name}"))),
         _ => Err(Why::Failed(format!("the look at the pod does not mention {name}"))),
+    }
+}
+
+/// `SIDE METHOD SECONDS PEER`, then one `KIB total` line per group of files that were counted, or `cut`.
+fn copying(text: &str) -> Option<Copying> {
+    let mut lines = text.lines().filter(|line| !line.is_empty());
+    let mut words = lines.next()?.split(' ');
+    let side = match words.next()? {
+        "donor" => Side::Donor,
+        "joiner" => Side::Joiner,
+        _ => return None,
+    };
+    let method = words.next().filter(|method| !method.is_empty())?.to_owned();
+    let seconds = words.next()?.parse().ok()?;
+    let kib: Option<Vec<u64>> = lines.map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    let bytes = kib.filter(|kib| !kib.is_empty()).map(|kib| kib.iter().sum::<u64>() * 1024);
+    let peer = words.next().map(host).filter(|host| side == Side::Donor && !host.is_empty()).map(str::to_owned);
+    Some(Copying { side, method, seconds, peer, bytes })
+}
+
+/// The host of `HOST:PORT/MODULE`; IPv6 addresses stand in brackets.
+fn host(address: &str) -> &str {
+    match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((ip, _)) => ip,
+        None => address.split(['/', ':']).next().unwrap_or_default(),
     }
 }
 
@@ -346,6 +372,19 @@ mod tests {
             assert!(cut.server.known().is_err() && cut.files.known().is_err(), "cut at {length}");
         }
         assert!(read(&whole[..end], NOW).server.known().is_ok());
+    }
+
+    #[test]
+    fn a_state_transfer_is_read_from_its_script() {
+        let joiner = copying("joiner mariabackup 12 10.0.0.3\n40960\ttotal\n1024\ttotal\n0\ttotal\n").unwrap();
+        assert_eq!((joiner.side, joiner.method.as_str(), joiner.seconds), (Side::Joiner, "mariabackup", 12));
+        assert_eq!((joiner.bytes, joiner.peer), (Some(41 << 20), None));
+        let donor = copying("donor rsync 7 db-2.db:4444/rsync_sst\n").unwrap();
+        assert_eq!((donor.peer.as_deref(), donor.bytes), (Some("db-2.db"), None), "not counted is not 0");
+        assert_eq!(copying("donor rsync 7 [fd00::1]:4444/rsync_sst\n").unwrap().peer.as_deref(), Some("fd00::1"));
+        assert_eq!(copying("joiner rsync 7 x\n40960\ttotal\ncut\n").unwrap().bytes, None, "half a count is none");
+        assert_eq!(copying(""), None);
+        assert_eq!(copying("donor  x \n"), None);
     }
 
     #[test]

@@ -80,6 +80,41 @@ look_at_files() {
     /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | while IFS= read -r f; do echo "file $f"; done
 }
 
+# The script of a state transfer (SST) beside the server: which side, how long it has run, what it has to copy or has copied.
+look_at_transfer() {
+  section transfer
+  [ -e "$datadir/wsrep_sst.pid" ] && read -r script <"$datadir/wsrep_sst.pid" && [ -r "/proc/$script/cmdline" ] || return 0
+  side='' peer='' method='' word=''
+  while IFS= read -r o; do
+    # The address may hold a password before an @.
+    case $word in --role) side=$o ;; --address) peer=${o##*@} ;; esac
+    case $o in
+      */wsrep_sst_*) method=${o##*/wsrep_sst_} ;;
+      --bypass) return 0 ;; # Nothing but write sets is sent.
+    esac
+    word=$o
+  done <<WORDS
+$(tr '\0' '\n' <"/proc/$script/cmdline")
+WORDS
+  # A script that was killed leaves its number to others.
+  [ -n "$method" ] && read -r stat <"/proc/$script/stat" && read -r up _ </proc/uptime || return 0
+  # The start is the 22nd word, in hundredths of a second since that of the machine; the state is the third.
+  set -- ${stat##*) }
+  shift 19
+  echo "$side $method $((${up%.*} - $1 / 100)) $peer"
+  brief=''
+  command -v timeout >/dev/null 2>&1 && brief='timeout 1'
+  if [ "$side" = donor ]; then
+    LC_ALL=C $brief du -skc "$datadir"/*/ "$datadir"/ibdata* "$datadir"/ib_logfile* "$datadir"/undo* "$datadir"/aria_log* 2>/dev/null
+  elif [ -e "$datadir/sst_in_progress" ]; then
+    # Files are many: du prints more than one total.
+    LC_ALL=C $brief find "$datadir" -type f -newer "$datadir/sst_in_progress" ! -name galera.cache \
+      ! -name '*.[0-9][0-9][0-9][0-9][0-9][0-9]' -exec du -kc {} + 2>/dev/null
+    # Without any file there is no total; what was cut is none.
+    case $? in 0) echo '0	total' ;; 124) echo cut ;; esac
+  fi | grep -e '^[0-9]*	total$' -e '^cut$'
+}
+
 # What the options of the running server make of read_only; the last one wins.
 look_at_read_only() {
   section read-only
@@ -130,6 +165,7 @@ sample() {
   find_datadir
   look_at_process
   look_at_files
+  look_at_transfer
   look_at_read_only
   ask_server
   section end

@@ -181,6 +181,20 @@ best informed one although it is behind; four acknowledged rows were lost that w
     "The member is in the primary component, and its `wsrep_local_state` is none of the usual ones for a running member (Synced, Donor, \
 Joining, Joined). Statements on it may be refused. Look again in some seconds; if it stays, read its log.";
 
+    PROBE_WILL_KILL = "MDB220", Warning, "A probe will end a joiner before its state transfer can be done",
+    "A joiner takes no statements until its copy is complete, so a probe that asks for SQL fails all that time, and the kubelet ends \
+the container when `failureThreshold` is reached. At the pace seen since the transfer began, the copy takes longer than that, not \
+counting the time to apply it. The next run then starts the copy from zero, and so on: a big enough cluster never gets this member \
+back, and each attempt keeps a donor busy. With mariadb-backup the joiner's old data is gone with the first attempt.
+
+Give the startup probe more time: `failureThreshold` × `periodSeconds` has to outlast the copy, twice over to be safe; the figure is in \
+the evidence. Where there is only a liveness probe, add a startup probe. With mariadb-operator this is `spec.startupProbe`, with the \
+Bitnami chart `startupProbe`.
+
+A change of the template starts a rollout, and a rollout restarts members from the highest ordinal down, perhaps a Synced one while \
+this one is away. So on a StatefulSet of your own first set `updateStrategy` to `OnDelete`, then change the probe, then delete only \
+the joiner's pod; its copy begins anew, with enough time.";
+
     NOT_IN_VIEW = "MDB221", Error, "A pod could not be asked, and the cluster runs without it",
     "This pod's container runs and gave no answer, and the primary component does not list it as a member. So it is not only hidden from \
 you: the cluster has lost it.

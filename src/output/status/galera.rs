@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::transfer::TransferStatus;
 use crate::model::galera::{Apart, Component, Groups, Other, Who, donors};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
+use crate::model::transfer::Transfer;
 use crate::model::wsrep::{ClusterStatus, Status};
 
 /// Galera of a cluster.
@@ -20,6 +22,8 @@ pub struct GaleraStatus {
     pub outside: Vec<String>,
     pub donors: Vec<String>,
     pub joiners: Vec<String>,
+    /// Full copies under way, as far as their scripts can be seen.
+    pub transfers: Vec<TransferStatus>,
     /// Fraction of time (0 to 1) that writes were paused since the last `FLUSH STATUS`: the highest of all members.
     pub paused_fraction: Option<f64>,
     /// The member that asked for most pauses since its start, if any did.
@@ -119,6 +123,7 @@ impl GaleraStatus {
             outside: outside.map(|(ordinal, _)| seen.pod_name(*ordinal)).collect(),
             donors: names(&transfers.donors),
             joiners: names(&transfers.joiners),
+            transfers: Transfer::all(seen, groups).iter().map(|transfer| TransferStatus::new(seen, transfer)).collect(),
             paused_fraction: flow(|status| status.flow_control.paused_fraction),
             throttled_by: throttling
                 .max_by_key(|(_, status)| status.flow_control.sent)

@@ -1,5 +1,6 @@
 //! One cluster: the document, made from a snapshot and its verdict.
 
+mod blocks;
 mod changes;
 mod followed;
 mod galera;
@@ -10,6 +11,7 @@ mod replication;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod unknown;
 
 use jiff::Timestamp;
@@ -25,6 +27,7 @@ pub use self::manager::{
 };
 pub use self::pod::{PodStatus, Role};
 pub use self::replication::{ReplicaStatus, ReplicationStatus};
+pub use self::transfer::TransferStatus;
 pub use self::unknown::{Unknown, Unseen, split};
 
 use super::Screen;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pod::{PodStatus, ServerStatus};
-use super::replication::ReplicationStatus;
-use super::{GaleraStatus, Role, Status, Topology, Unseen};
+use super::{Role, Status, Topology, Unseen, blocks};
 use crate::decide::State;
 use crate::decide::rules;
 use crate::model::fact::Why;
@@ -25,10 +24,10 @@ pub(super) fn screen(status: &Status, wide: bool, out: &mut Styled) {
     pods(status, wide, out);
     reasons(status, out);
     if let Some(galera) = &status.galera {
-        galera_block(galera, out);
+        blocks::galera(galera, out);
     }
     if let Some(replication) = &status.replication {
-        replication_block(status, replication, out);
+        blocks::replication(status, replication, out);
     }
     missing(status, out);
 }
@@ -237,7 +236,7 @@ fn connections(_: &Status, pod: &PodStatus) -> Span {
     said(pod, |server| Some(format!("{}/{}", server.connections, server.connections_limit)))
 }
 
-fn percent(fraction: f64) -> String {
+pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1}%", fraction * 100.0)
 }
 
@@ -259,76 +258,6 @@ fn reasons(status: &Status, out: &mut Styled) {
     for (reason, pods) in pods {
         out.hanging(vec![Span::new(Label::Warning, "? ")], Label::Plain, &format!("{}: {reason}", pods.join(", ")));
     }
-}
-
-fn galera_block(galera: &GaleraStatus, out: &mut Styled) {
-    out.end_line();
-    let split = galera.components.iter().filter(|component| component.primary).count() > 1;
-    for component in &galera.components {
-        let others = component.others.iter().map(|other| {
-            let what = if galera.joiners.contains(&other.name) { "joining" } else { other.kind.name() };
-            format!("{} ({what})", other.name)
-        });
-        let members: Vec<String> = component.members.iter().cloned().chain(others).collect();
-        let label = if component.primary && !split { Label::Good } else { Label::Error };
-        let name = if component.primary { "primary component" } else { "non-Primary" };
-        fact(out, name, label, &members.join(", "));
-    }
-    if !galera.outside.is_empty() {
-        fact(out, "in no component", Label::Error, &galera.outside.join(", "));
-    }
-    for uuid in galera.state_uuids() {
-        let zero = uuid.bytes().all(|byte| byte == b'0' || byte == b'-');
-        fact(out, "state UUID", if zero { Label::Error } else { Label::Plain }, uuid);
-    }
-    if !galera.donors.is_empty() || !galera.joiners.is_empty() {
-        let or_unknown = |pods: &[String]| if pods.is_empty() { "?".to_owned() } else { pods.join(", ") };
-        let text = format!("{} → {}", or_unknown(&galera.donors), or_unknown(&galera.joiners));
-        fact(out, "state transfer", Label::Warning, &text);
-    }
-    if let Some(fraction) = galera.paused_fraction {
-        let by = galera.throttled_by.as_ref().map(|pod| format!("; {pod} asked for most pauses")).unwrap_or_default();
-        fact(out, "flow control", Label::Plain, &format!("writes paused {} of the time{by}", percent(fraction)));
-    }
-    if let Some(reach) = &galera.gcache_reach {
-        let text = format!("the last {} write sets, from seqno {} on ({})", reach.write_sets, reach.from, reach.pod);
-        fact(out, "gcache reach", Label::Plain, &text);
-    }
-}
-
-/// A row per channel: a replica may have several.
-fn replication_block(status: &Status, replication: &ReplicationStatus, out: &mut Styled) {
-    let columns = ["REPLICA", "SOURCE", "IO", "SQL", "ERRANT"].map(|head| Column { head, yields: 0 });
-    let thread = |runs: bool, word: &str| Span::new(if runs { Label::Plain } else { Label::Error }, word);
-    let mut rows = Vec::new();
-    for replica in &replication.replicas {
-        let server = status.pods.iter().find(|pod| pod.name == replica.pod).and_then(|pod| pod.server.as_ref());
-        let errant = match &replica.errant {
-            Some(errant) if errant.is_empty() => Span::plain("none"),
-            Some(errant) => {
-                let texts: Vec<&str> = errant.iter().map(|errant| errant.text.as_str()).collect();
-                Span::new(Label::Error, texts.join(","))
-            }
-            None => Span::new(Label::Warning, "?"),
-        };
-        rows.extend(server.into_iter().flat_map(|server| &server.channels).map(|channel| {
-            vec![
-                Span::plain(&replica.pod),
-                Span::plain(channel.source()),
-                thread(channel.io_thread == "Yes", &channel.io_thread),
-                thread(channel.sql_thread_running, if channel.sql_thread_running { "Yes" } else { "No" }),
-                errant.clone(),
-            ]
-        }));
-    }
-    if !rows.is_empty() {
-        out.end_line();
-        out.table(&columns, &rows);
-    }
-}
-
-fn fact(out: &mut Styled, name: &str, label: Label, text: &str) {
-    out.hanging(vec![Span::new(label, format!("{name:<19}"))], Label::Plain, text);
 }
 
 /// The last line: extras that could not be read, for want of a right or otherwise.

@@ -8,6 +8,7 @@ use crate::cli::global::{Colour, Connection, Format, Output};
 use crate::decide::finding::Severity;
 use crate::decide::verdict;
 use crate::failure::Exit;
+use crate::model::disk::{Copying, Side};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::kubernetes::{ContainerEnd, ContainerState};
 use crate::model::names::Ordinal;
@@ -137,6 +138,24 @@ fn a_state_transfer() {
     joiner.pod.as_mut().unwrap().ready = false;
     files_of(&mut seen, 2).transfer_markers = vec!["sst_in_progress".to_owned()];
     assert_snapshot!("state_transfer", screen(&seen));
+    let copying = |side, peer: Option<&str>, mib: u64| {
+        let (method, peer, bytes) = ("mariabackup".to_owned(), peer.map(str::to_owned), Some(mib << 20));
+        Some(Copying { side, method, seconds: 20, peer, bytes })
+    };
+    files_of(&mut seen, 2).copying = copying(Side::Joiner, None, 45);
+    let transfer = |seen: &Snapshot| {
+        let status = status(seen);
+        schema::check(&print(&status, Format::Json, Colour::Auto));
+        let [transfer] = &status.galera.as_ref().unwrap().transfers[..] else { panic!("one transfer") };
+        (transfer.words(), serde_json::to_string_pretty(transfer).unwrap())
+    };
+    let (words, json) = transfer(&seen);
+    assert_eq!(words, "db-0 → db-2 by mariabackup: 45 MiB in 20s, 2.2 MiB/s");
+    assert_snapshot!("state_transfer_unknown_size", json);
+    files_of(&mut seen, 0).copying = copying(Side::Donor, Some("db-2.db.shop"), 1900);
+    let (words, json) = transfer(&seen);
+    assert_eq!(words, "db-0 → db-2 by mariabackup: 45 MiB of about 1.8 GiB in 20s, 2.2 MiB/s, at least 13m left");
+    assert_snapshot!("state_transfer_progress", json);
 }
 
 #[test]

@@ -170,6 +170,9 @@ fn joining(scene: &Scene, joiners: &BTreeSet<Ordinal>) -> Option<Finding> {
         } else if let Some(disk) = scene.files(*ordinal) {
             finding = finding.seen(format!("data directory of {name}"), transfer(scene, disk));
         }
+        if let Some(progress) = super::transfer::progress(scene, *ordinal) {
+            finding = finding.seen(format!("state transfer into {name}"), progress);
+        }
     }
     Some(finding.kubectl(&format!("logs {first} --tail=50")).about(names))
 }

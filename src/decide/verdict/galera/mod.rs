@@ -3,6 +3,7 @@
 mod files;
 mod load;
 mod members;
+mod transfer;
 
 pub(super) use load::mixed_versions;
 
@@ -28,6 +29,7 @@ pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     found.extend(votes(scene));
     let files = files::findings(scene);
     found.extend(members::findings(scene, &files));
+    found.extend(transfer::findings(scene));
     found.extend(files);
     found.extend(load::findings(scene));
     found

@@ -70,6 +70,17 @@ pub(super) fn probe_kills(scene: &Scene, ordinal: Ordinal, pod: &Pod) -> Option<
     Some(finding.kubectl(&format!("describe pod {}", pod.name)).about([&pod.name]))
 }
 
+/// Whether the liveness probe of this run is known to fail.
+pub(in crate::decide::verdict) fn liveness_fails(scene: &Scene, ordinal: Ordinal) -> bool {
+    let object = format!("Pod/{}", scene.pod_name(ordinal));
+    let of_this_run = |event: &Event| {
+        let age = event.last.map(|last| seconds(scene.seen.taken, last));
+        age.zip(super::age(scene, ordinal)).is_some_and(|(age, running)| age <= running)
+    };
+    let fails = |event: &Event| event.reason == "Unhealthy" && event.message.starts_with("Liveness probe");
+    newest(scene, &object, |event| fails(event) && of_this_run(event)).is_some()
+}
+
 /// Whether this run lasted as long as its startup probe lets a server start.
 fn ran_out_of_patience(scene: &Scene, end: &ContainerEnd) -> bool {
     let probe = scene.seen.objects.stateful_set.layout.startup_probe.as_ref();

@@ -191,7 +191,7 @@ pub(super) fn before(taken: Timestamp, at: Timestamp) -> String {
     span(seconds(taken, at))
 }
 
-fn span(seconds: i64) -> String {
+pub(super) fn span(seconds: i64) -> String {
     match seconds.max(0) {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),

@@ -1,9 +1,9 @@
 use crate::decide::rules::galera as rule;
 use crate::decide::verdict::State;
-use crate::model::disk::{Process, StateFile};
+use crate::model::disk::{Copying, Process, Side, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
-use crate::model::kubernetes::ContainerState;
+use crate::model::kubernetes::{ContainerState, Event, Handler, Probe};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{
@@ -115,6 +115,13 @@ pub(super) fn cases() -> Vec<Case> {
                 files_of(seen, 2).process = Process::None;
                 out_of_view(seen, 2);
             },
+        },
+        Case {
+            rule: &rule::PROBE_WILL_KILL,
+            base: healthy_galera,
+            hit: |seen| copying(seen, 10),
+            // In time, as far as can be said.
+            miss: |seen| copying(seen, 100),
         },
         Case {
             rule: &rule::DONOR,
@@ -421,6 +428,24 @@ fn transfer(seen: &mut Snapshot, ordinal: u32) {
     files.transfer_markers = vec!["sst_in_progress".to_owned()];
 }
 
+/// db-0 copies 2000 MiB to db-2, whose startup probe ends it in 40 s; so much is done after 20 s.
+fn copying(seen: &mut Snapshot, percent: u64) {
+    transfer(seen, 2);
+    let copying = |side, peer: Option<&str>, mib: u64| {
+        let (method, peer, bytes) = ("rsync".to_owned(), peer.map(str::to_owned), Some(mib << 20));
+        Some(Copying { side, method, seconds: 20, peer, bytes })
+    };
+    files_of(seen, 0).copying = copying(Side::Donor, Some("db-2.db"), 2000);
+    files_of(seen, 2).copying = copying(Side::Joiner, None, 20 * percent);
+    container_of(seen, 2).started = Some(false);
+    seen.objects.stateful_set.layout.startup_probe = Some(probe(60));
+}
+
+/// Asks for SQL once a second, so many times.
+fn probe(failures: u32) -> Probe {
+    Probe { initial_delay: 0, period: 1, failures, handler: Handler::Exec("mariadb -e SELECT 1".to_owned()) }
+}
+
 fn desynced(seen: &mut Snapshot) {
     let galera = galera_of(seen, 0);
     galera.desync = true;
@@ -486,6 +511,56 @@ fn a_member_in_sst_is_a_warning_and_no_more() {
     files.process = Process::Running { pid: 1, state: 'S', listening: vec![4444, 4567] };
     assert_eq!(alarms(&seen), ["MDB216"], "{:#?}", verdict(&seen));
     assert_eq!(verdict(&seen).state, State::Degraded);
+}
+
+#[test]
+fn a_copy_that_its_probe_cuts_off_is_told_before_it_is() {
+    let told = |seen: &Snapshot| verdict(seen).findings.into_iter().find(|finding| finding.rule == &rule::PROBE_WILL_KILL);
+    let mut seen = healthy_galera();
+    copying(&mut seen, 10);
+    let finding = told(&seen).unwrap();
+    assert_eq!(
+        finding.summary,
+        "the startup probe of db-2 will end its state transfer before it is done: it needs at least 3 min, and has 40 s"
+    );
+    let evidence: Vec<String> =
+        finding.evidence.iter().map(|evidence| format!("{}: {}", evidence.source, evidence.value)).collect();
+    assert_eq!(
+        evidence,
+        [
+            "state transfer into db-2: 200 MiB of about 1.9 GiB in 20 s, 10 MiB/s, at least 3 min left",
+            "startup probe of db-2: fails since its start, 20 s ago; period 1 s, failureThreshold 60: ends it after 60 s",
+            "failureThreshold that would do: 400",
+        ]
+    );
+    copying(&mut seen, 0);
+    assert!(told(&seen).unwrap().summary.ends_with("nothing arrives, and has 40 s"));
+    // A probe that has succeeded does not mind the transfer, and one that is not known to have failed proves nothing.
+    for started in [Some(true), None] {
+        container_of(&mut seen, 2).started = started;
+        assert_eq!(told(&seen), None);
+    }
+}
+
+#[test]
+fn without_a_startup_probe_a_liveness_probe_counts_that_is_seen_to_fail() {
+    let told = |seen: &Snapshot| verdict(seen).findings.iter().any(|finding| finding.rule == &rule::PROBE_WILL_KILL);
+    let mut seen = healthy_galera();
+    copying(&mut seen, 10);
+    let layout = &mut seen.objects.stateful_set.layout;
+    layout.liveness_probe = layout.startup_probe.take();
+    container_of(&mut seen, 2).started = Some(true);
+    assert!(!told(&seen));
+    for (ago, expected) in [(5, true), (25, false)] {
+        seen.objects.events = Fact::Known(vec![Event {
+            object: "Pod/db-2".to_owned(),
+            reason: "Unhealthy".to_owned(),
+            message: "Liveness probe failed: ERROR 2002".to_owned(),
+            count: 3,
+            last: Some(at(-ago)),
+        }]);
+        assert_eq!(told(&seen), expected, "{ago} s ago: of this run, or of the one before");
+    }
 }
 
 #[test]

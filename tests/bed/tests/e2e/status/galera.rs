@@ -138,18 +138,27 @@ pub fn scaling_in_deletes(stage: &Stage) -> Result<()> {
     policy("Retain")
 }
 
-/// The copy is held up for longer than the startup probe of the joiner lasts: the kubelet ends it, and it begins anew.
+/// A slow network makes a copy that takes longer than the startup probe of the joiner lasts: this is told before the kubelet ends
+/// the joiner, and after it.
 pub fn joiner_that_its_probe_kills(stage: &Stage) -> Result<()> {
     let probe = json!([
         {"op": "replace", "path": "/spec/updateStrategy", "value": {"type": "OnDelete"}},
-        {"op": "replace", "path": "/spec/template/spec/containers/0/startupProbe/failureThreshold", "value": 12},
+        {"op": "replace", "path": "/spec/template/spec/containers/0/startupProbe/failureThreshold", "value": 45},
     ]);
     stage.cluster.kubectl(&["patch", "sts", "db", "--type=json", "-p", &probe.to_string()])?;
     stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
+    let slow = stage.faults.slow(stage.cluster.pod(2)?.node()?, "4mbit")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
-    let copy = hold_copy(stage)?;
-    stage.status(&Expected { exit: 0, codes: &["MDB216"], without: &["MDB128"], says: &["db-2"] })?;
-    wait_until("the kubelet has ended it", SOON, || {
+    let forecast = Expected { exit: 0, codes: &["MDB216", "MDB220"], without: &["MDB128"], says: &["db-2", "by rsync"] };
+    wait_until("the end is foretold", SOON, || {
+        let seen = stage.status(&forecast)?;
+        let transfer = &seen.document["galera"]["transfers"][0];
+        ensure!(transfer["joiner"] == "db-2" && transfer["donor"].is_string(), "{transfer}");
+        ensure!(transfer["secondsLeft"].as_u64().is_some_and(|left| left > 45), "{transfer}");
+        Ok(())
+    })?;
+    ensure!(stage.cluster.pod(2)?.restarts == 0, "the kubelet was faster than the forecast");
+    wait_until("the kubelet has ended it", Duration::from_secs(120), || {
         let pod = stage.cluster.pod(2)?;
         ensure!(pod.restarts > 0, "{pod:?}");
         Ok(())
@@ -157,5 +166,5 @@ pub fn joiner_that_its_probe_kills(stage: &Stage) -> Result<()> {
     let events = stage.cluster.kubectl(&["get", "events", "--field-selector=involvedObject.name=db-2"])?;
     ensure!(events.contains("failed startup probe"), "{events}");
     stage.status(&Expected { exit: 3, codes: &["MDB128"], without: &["MDB201"], says: &["db-2"] })?;
-    copy.heal()
+    slow.heal()
 }
