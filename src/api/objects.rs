@@ -215,10 +215,36 @@ pub async fn list_endpoint_slices(api: &Api, scope: Scope<'_>) -> Fact<ByNamespa
     extras(list(api, &ask, ListParams::default()).await, raw::EndpointSlice::into_model)
 }
 
-/// Warning events, by namespace, oldest first. Of a set's own objects: see [`is_about`].
-pub async fn list_warnings(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Event>> {
+/// Reasons of events that are written wherever nothing is wrong. A kubelet's `Killing` is of the type Normal as well, and tells
+/// which probe has ended a container: so the type is no measure, and a field selector knows no "or".
+const EVERYDAY: [&str; 16] = [
+    "Completed",
+    "Created",
+    "ExternalProvisioning",
+    "LeaderElection",
+    "Provisioning",
+    "ProvisioningSucceeded",
+    "Pulled",
+    "Pulling",
+    "SawCompletedJob",
+    "ScalingReplicaSet",
+    "Scheduled",
+    "Started",
+    "SuccessfulAttachVolume",
+    "SuccessfulCreate",
+    "SuccessfulDelete",
+    "WaitForFirstConsumer",
+];
+
+/// The field selector of events that may tell of trouble.
+pub(super) fn telling() -> String {
+    EVERYDAY.map(|reason| format!("reason!={reason}")).join(",")
+}
+
+/// Events that may tell of trouble, by namespace, oldest first. Of a set's own objects: see [`is_about`].
+pub async fn list_events(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Event>> {
     let ask = listing("/api/v1", "events", scope);
-    let found = list(api, &ask, ListParams::default().fields("type=Warning")).await;
+    let found = list(api, &ask, ListParams::default().fields(&telling())).await;
     extras(found, raw::Event::into_model).map(|mut events| {
         events.values_mut().for_each(|events| events.sort_by_key(|event| event.last));
         events

@@ -193,11 +193,11 @@ impl Watcher {
         }))
     }
 
-    /// Warning events.
+    /// Events that may tell of trouble.
     #[must_use]
-    pub fn warnings(&self, scope: Scope<'_>) -> Followed<Event> {
+    pub fn events(&self, scope: Scope<'_>) -> Followed<Event> {
         let read = |object| Ok(from_value::<raw::Event>(object)?.into_model().map(second));
-        self.follow(What { fields: Some("type=Warning".to_owned()), ..whole("/api/v1", "events", scope, read) })
+        self.follow(What { fields: Some(super::objects::telling()), ..whole("/api/v1", "events", scope, read) })
     }
 
     /// The `MariaDB` objects of one group of mariadb-operator.

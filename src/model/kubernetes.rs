@@ -336,7 +336,7 @@ pub struct EndpointSlice {
     pub endpoints: BTreeMap<String, bool>,
 }
 
-/// A warning event of one of the cluster's objects.
+/// An event of one of the cluster's objects that may tell of trouble.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {

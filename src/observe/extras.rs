@@ -8,8 +8,7 @@ use tokio::task::JoinHandle;
 use super::{joined, within};
 use crate::api::Api;
 use crate::api::objects::{
-    ByNamespace, OwnScope, Scope, get_nodes, is_about, list_claims, list_endpoint_slices, list_nodes, list_services,
-    list_warnings,
+    ByNamespace, OwnScope, Scope, get_nodes, is_about, list_claims, list_endpoint_slices, list_events, list_nodes, list_services,
 };
 use crate::model::fact::Fact;
 use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Service, StatefulSet};
@@ -45,7 +44,7 @@ impl Extras {
             claims: start!(list_claims),
             services: start!(list_services),
             slices: start!(list_endpoint_slices),
-            events: start!(list_warnings),
+            events: start!(list_events),
         }
     }
 

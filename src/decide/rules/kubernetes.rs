@@ -200,7 +200,7 @@ moment, even cleanly, can leave the third without quorum (seen in 2 of 5 rounds)
 Make sure that nothing runs on the volume any more before you force anything: two servers on one volume destroy it. If the node is proven dead (powered off), taint it with `node.kubernetes.io/out-of-service`, and Kubernetes detaches its volumes at once.";
 
     PROBE_KILLS = "MDB128", Error, "The kubelet ends the server because its probe fails",
-    "The container was ended by the kubelet, and its events say that the startup or liveness probe failed before. A server that needs longer than the probe allows (crash recovery, a state transfer, a big redo log) never gets through: each start is ended and begins again.
+    "The kubelet says in an event that it ended the container because its startup or liveness probe failed. A server that needs longer than the probe allows (crash recovery, a state transfer, a big redo log) never gets through: each start is ended and begins again.
 
 Give the startup probe more time (`failureThreshold`), rather than the liveness probe; with mariadb-operator in `spec.startupProbe`. If the server is up and the probe still fails, see what the probe asks: a Galera member that is not in the primary component fails many of them, and ending it makes nothing better.";
 

@@ -180,7 +180,7 @@ impl Engine {
             claims: watcher.claims(scope),
             services: watcher.services(scope),
             slices: watcher.endpoint_slices(scope),
-            events: watcher.warnings(scope),
+            events: watcher.events(scope),
         };
         let permits = Arc::new(Semaphore::new(LOOKS));
         let scope = scope.namespace().map(str::to_owned);

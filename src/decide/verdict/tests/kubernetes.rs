@@ -30,6 +30,28 @@ fn startup_probe(seen: &mut Snapshot, patience: u32) {
     seen.objects.stateful_set.layout.startup_probe = Some(probe);
 }
 
+#[test]
+fn the_kubelets_own_word_is_the_best_evidence_of_a_probe_that_kills() {
+    let told = |seen: &Snapshot| verdict(seen).findings.into_iter().find(|finding| finding.rule == &rule::PROBE_KILLS);
+    for (said, expected) in [
+        ("Container mariadb failed startup probe, will be restarted", true),
+        ("Container mariadb failed liveness probe, will be restarted", true),
+        // Of another container, or of a deletion.
+        ("Container agent failed startup probe, will be restarted", false),
+        ("Stopping container mariadb", false),
+    ] {
+        let mut seen = healthy_galera();
+        crash(&mut seen, 2, "Error", 1);
+        event(&mut seen, "Pod/db-2", "Killing", said, 35);
+        assert_eq!(told(&seen).is_some(), expected, "{said}");
+    }
+    // Of a run before the last one, which ended otherwise.
+    let mut seen = healthy_galera();
+    crash(&mut seen, 2, "Error", 1);
+    event(&mut seen, "Pod/db-2", "Killing", "Container mariadb failed liveness probe, will be restarted", 300);
+    assert_eq!(told(&seen), None);
+}
+
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case {
