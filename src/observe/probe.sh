@@ -6,16 +6,6 @@
 
 section() { printf '\n%s %s\n' "$mark" "$*"; }
 
-# What the server's configuration files say: one option a line, and whether there was a program to ask.
-find_configured() {
-  configured='' configured_known=''
-  for tool in my_print_defaults /opt/bitnami/mariadb/bin/my_print_defaults; do
-    command -v "$tool" >/dev/null 2>&1 || continue
-    configured=$("$tool" ${defaults:+"$defaults"} --mysqld 2>/dev/null) configured_known=yes
-    return
-  done
-}
-
 # The data directory: as the server was told, as its configuration says, or the mount that looks like one.
 find_datadir() {
   [ -n "$datadir" ] || while IFS= read -r o; do
@@ -136,7 +126,7 @@ OPTIONS
 # The client's answers go to descriptor 3; its errors and its exit code are printed.
 run_client() { # run_client OPTIONS…
   { printf '%s\n%s\n%s\n' "$sql" "$view" "$end_sql" |
-    $limit "$client" --user="$user" ${socket:+--socket="$socket"} --connect-timeout=2 --default-character-set=utf8mb4 \
+    $limit "$client" --user="$user" ${socket:+--socket="$socket"} $tcp --connect-timeout=2 --default-character-set=utf8mb4 \
       --batch --no-auto-rehash "$@" 2>&1 >&3; echo "exit $?"; }
 }
 

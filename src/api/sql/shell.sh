@@ -8,7 +8,7 @@ if ! find_client; then
 fi
 find_socket
 credentials
-set -- --user="$user" ${socket:+--socket="$socket"} --connect-timeout=5 --default-character-set=utf8mb4 --no-auto-rehash
+set -- --user="$user" ${socket:+--socket="$socket"} $tcp --connect-timeout=5 --default-character-set=utf8mb4 --no-auto-rehash
 # TLS on a socket protects nothing. An account may demand it all the same.
 if [ -n "$socket" ]; then
   limit=''
