@@ -36,7 +36,7 @@ struct Question {
 
 /// Looks once, and a second time to confirm a yes.
 pub fn run(request: &Request, args: &cli::CanStop, process: &Process, printer: &mut Printer) -> Exit {
-    let flags = OwnFlags::new(&request.connection, true);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), true);
     let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;

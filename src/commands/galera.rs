@@ -24,7 +24,7 @@ use crate::process::{Process, run_async, until_interrupted};
 
 /// `galera grastate`: what the files say, and who may be started first.
 pub fn grastate(request: &Request, args: &Grastate, process: &mut Process, printer: &mut Printer) -> Exit {
-    let flags = OwnFlags::new(&request.connection, false);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), false);
     let stdin = std::mem::replace(&mut process.stdin, Box::new(std::io::empty()));
     let mut asker = Asker::new(stdin, process.terminal.stdin_is && process.terminal.stderr_is);
     let waiting = Waiting::new(process.terminal, "reading the data directories");

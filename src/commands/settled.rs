@@ -22,7 +22,7 @@ use super::status::nothing;
 
 /// Looks twice and shows the second look, with what the two say together.
 pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &mut Printer) -> Exit {
-    let flags = OwnFlags::new(&request.connection, args.all_namespaces);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
     let work = async {

@@ -16,7 +16,7 @@ use crate::process::{Process, run_async};
 
 /// Looks once, and shows one cluster in full or several in a row each.
 pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &mut Printer) -> Exit {
-    let flags = OwnFlags::new(&request.connection, args.all_namespaces);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let look = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;

@@ -32,7 +32,7 @@ const EVERY: Duration = Duration::from_millis(400);
 /// Waits until all wishes are met in two looks, and shows the last one.
 pub fn run(request: &Request, args: &cli::Wait, process: &Process, printer: &mut Printer) -> Exit {
     let begun = Instant::now();
-    let flags = OwnFlags::new(&request.connection, false);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), false);
     let mut last: Option<Snapshot> = None;
     let mut missing = vec!["nothing has been seen yet".to_owned()];
     let work = async {

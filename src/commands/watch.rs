@@ -28,7 +28,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
     if let Some(form) = unsuitable(printer.format()) {
         return printer.fail(&form);
     }
-    let flags = OwnFlags::new(&request.connection, args.all_namespaces);
+    let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let mut shown = Followed::new(args.all_namespaces);
     // With `| less` the keys are those of less.

@@ -2,18 +2,21 @@
 
 use crate::cli::global::Connection;
 use crate::decide::finding::NextCommand;
+use crate::model::secret_key::SecretKey;
 
 /// The connection flags the user gave, to be given again in every command we print. Never the token.
 #[derive(Clone, Debug, Default)]
 pub struct OwnFlags {
     flags: Vec<String>,
     namespace: bool,
+    /// Only our own commands know this one.
+    password_from: Option<String>,
 }
 
 impl OwnFlags {
-    /// `everywhere`: the command looks at all namespaces, so that each command must name the one it is about.
+    /// `password_from` is the name of a Secret, no secret. `everywhere`: the command looks at all namespaces, so that each command must name the one it is about.
     #[must_use]
-    pub fn new(connection: &Connection, everywhere: bool) -> Self {
+    pub fn new(connection: &Connection, password_from: Option<&SecretKey>, everywhere: bool) -> Self {
         let Connection {
             kubeconfig,
             context,
@@ -51,7 +54,8 @@ impl OwnFlags {
         give("--client-key", path(client_key));
         let insecure = insecure_skip_tls_verify.map(|skip| format!("--insecure-skip-tls-verify={skip}"));
         let flags = flags.into_iter().flatten().chain(insecure).collect();
-        Self { flags, namespace: namespace.is_some() || everywhere }
+        let password_from = password_from.map(ToString::to_string);
+        Self { flags, namespace: namespace.is_some() || everywhere, password_from }
     }
 
     /// A line for the user's shell about a cluster of `namespace`.
@@ -72,6 +76,9 @@ impl OwnFlags {
             words.extend(["-n".to_owned(), namespace.to_owned()]);
         }
         words.extend(self.flags.iter().cloned());
+        if let (NextCommand::Plugin(_), Some(secret)) = (command, &self.password_from) {
+            words.extend(["--password-from".to_owned(), secret.clone()]);
+        }
         words.extend(args[own..].iter().cloned());
         quoted_line(&words)
     }
@@ -109,24 +116,30 @@ mod tests {
             token: Some("secret".to_owned()),
             ..Connection::default()
         };
-        let flags = OwnFlags::new(&connection, false);
+        let secret = "secret/db-root:password".parse().unwrap();
+        let flags = OwnFlags::new(&connection, Some(&secret), false);
         assert_eq!(flags.line(&plugin(&["explain", "MDB201"]), "shop"), "kubectl mariadb explain MDB201");
         assert_eq!(
             flags.line(&plugin(&["status", "db"]), "shop"),
-            r"kubectl mariadb status db -n shop --kubeconfig '/etc/it'\''s' --context 'prod eu'"
+            r"kubectl mariadb status db -n shop --kubeconfig '/etc/it'\''s' --context 'prod eu' --password-from secret/db-root:password"
+        );
+        let logs = ["logs", "db-0"].map(str::to_owned).to_vec();
+        assert_eq!(
+            flags.line(&NextCommand::Kubectl(logs), "shop"),
+            r"kubectl logs db-0 -n shop --kubeconfig '/etc/it'\''s' --context 'prod eu'"
         );
     }
 
     #[test]
     fn flags_go_before_the_words_of_another_program() {
-        let flags = OwnFlags::new(&Connection { context: Some("c".to_owned()), ..Connection::default() }, true);
+        let flags = OwnFlags::new(&Connection { context: Some("c".to_owned()), ..Connection::default() }, None, true);
         let exec = ["exec", "db-0", "--", "df", "-h"].map(str::to_owned).to_vec();
         assert_eq!(flags.line(&NextCommand::Kubectl(exec), "shop"), "kubectl exec db-0 -n shop --context c -- df -h");
     }
 
     #[test]
     fn without_flags_nothing_is_added() {
-        let flags = OwnFlags::new(&Connection::default(), false);
+        let flags = OwnFlags::new(&Connection::default(), None, false);
         assert_eq!(flags.line(&plugin(&["status", "db"]), "shop"), "kubectl mariadb status db");
         assert_eq!(flags.line(&plugin(&["sql", "-e", ""]), "shop"), "kubectl mariadb sql -e ''");
     }

@@ -24,7 +24,7 @@ use crate::process::Process;
 
 fn status(seen: &Snapshot) -> Status {
     let connection = Connection { namespace: Some("shop".to_owned()), ..Connection::default() };
-    Status::new(seen, &verdict(seen), Some(Severity::Error), &OwnFlags::new(&connection, false))
+    Status::new(seen, &verdict(seen), Some(Severity::Error), &OwnFlags::new(&connection, None, false))
 }
 
 /// What a terminal of 80 columns shows.
