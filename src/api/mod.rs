@@ -54,6 +54,12 @@ pub struct Api {
 pub struct Password(String);
 
 impl Password {
+    /// What somebody typed; `None`: nothing.
+    #[must_use]
+    pub fn typed(text: String) -> Option<Self> {
+        (!text.is_empty()).then_some(Self(text))
+    }
+
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

@@ -4,6 +4,7 @@ pub mod can_stop;
 pub mod complete;
 pub mod explain;
 pub mod galera;
+pub mod missing_password;
 pub mod settled;
 pub mod sql;
 pub mod status;

@@ -18,6 +18,7 @@ use crate::output::command_line::OwnFlags;
 use crate::output::status::{Status, StatusList};
 use crate::process::{Process, run_async};
 
+use super::missing_password;
 use super::status::nothing;
 
 /// Looks twice and shows the second look, with what the two say together.
@@ -28,7 +29,18 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
-        let first = look(&api, args, depth).await?;
+        let mut first = look(&api, args, depth).await?;
+        let typed = match &first[..] {
+            [only] if !args.all_namespaces => missing_password::ask(only, request, process)?,
+            _ => None,
+        };
+        let api = if let Some(password) = typed {
+            let api = api.with_password(password);
+            first = look(&api, args, depth).await?;
+            api
+        } else {
+            api
+        };
         for seen in &first {
             printer.progress(&format!("first look: {}", verdict(seen).headline));
         }

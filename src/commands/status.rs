@@ -1,5 +1,6 @@
 //! `status`.
 
+use crate::api::Password;
 use crate::api::connect::connect;
 use crate::api::objects::Scope;
 use crate::api::secret::with_password;
@@ -14,13 +15,16 @@ use crate::output::progress::during;
 use crate::output::status::{Status, StatusList};
 use crate::process::{Process, run_async};
 
+use super::missing_password;
+
 /// Looks once, and shows one cluster in full or several in a row each.
 pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &mut Printer) -> Exit {
     let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
-    let look = async {
+    let mut look = async |typed: Option<Password>| {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
+        let api = if let Some(password) = typed { api.with_password(password) } else { api };
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         if let Some(target) = &args.target {
             return Ok(vec![observe::named(&api, target, depth).await?]);
@@ -29,7 +33,18 @@ pub fn run(request: &Request, args: &cli::Status, process: &Process, printer: &m
         let seen = observe::fleet(&api, scope, args.selector.as_deref(), depth, |seen| printer.value(&judged(seen))).await?;
         if seen.is_empty() { Err(nothing(scope, args.selector.as_deref())) } else { Ok(seen) }
     };
-    let looked = run_async(process.signals, during(process.terminal, "asking the API server and the pods", look));
+    let mut look =
+        |typed| run_async(process.signals, during(process.terminal, "asking the API server and the pods", look(typed)));
+    let mut looked = look(None);
+    if let Ok([only]) = looked.as_deref()
+        && !args.all_namespaces
+    {
+        match missing_password::ask(only, request, process) {
+            Ok(None) => {}
+            Ok(typed) => looked = look(typed),
+            Err(failure) => return printer.fail(&failure),
+        }
+    }
     match looked.as_deref() {
         Ok([only]) if !args.all_namespaces => printer.show(&judged(only)),
         Ok(several) => printer.show(&StatusList::new(several.iter().map(judged).collect())),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::api::Password;
 use crate::api::connect::connect;
 use crate::api::objects::{Scope, get_stateful_set, list_stateful_sets};
 use crate::api::secret::with_password;
@@ -10,14 +11,15 @@ use crate::cli::{self, Request};
 use crate::decide::verdict::verdict;
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::snapshot::Snapshot;
-use crate::observe::Depth;
 use crate::observe::watch::{View, Watched, Watching};
+use crate::observe::{self, Depth};
 use crate::output::Printer;
 use crate::output::command_line::OwnFlags;
 use crate::output::status::{Followed, Status};
 use crate::process::keys::{Keys, Redraws};
 use crate::process::{Process, Terminal, run_async};
 
+use super::missing_password;
 use super::status::nothing;
 
 /// From one sample of a server to the next.
@@ -31,12 +33,18 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
     let flags = OwnFlags::new(&request.connection, request.password_from.as_ref(), args.all_namespaces);
     let judged = |seen: &Snapshot| Status::new(seen, &verdict(seen), args.fail_on.severity(), &flags);
     let mut shown = Followed::new(args.all_namespaces);
+    // Before the keys are read: the answer is none of them.
+    let typed = match first_password(request, args, process) {
+        Ok(typed) => typed,
+        Err(failure) => return printer.fail(&failure),
+    };
     // With `| less` the keys are those of less.
     let terminal = Terminal { stdin_is: process.terminal.stdin_is && printer.is_live(), ..process.terminal };
     let mut keys = Keys::of(terminal, &mut process.stdin);
     let work = async {
         let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), args.all_namespaces).await?;
+        let api = if let Some(password) = typed { api.with_password(password) } else { api };
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         let watched = find(&api, args).await?;
         let mut redraws = Redraws::of(terminal);
@@ -71,6 +79,26 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
             Exit::Interrupted
         }
         Err(failure) => printer.fail(&failure),
+    }
+}
+
+/// The password for one cluster whose containers know none: asked for once, after a look that nobody sees.
+fn first_password(request: &Request, args: &cli::Status, process: &Process) -> Result<Option<Password>, Failure> {
+    if !missing_password::may_be_asked(request, process) || args.all_namespaces || args.no_exec {
+        return Ok(None);
+    }
+    let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
+    let look = async {
+        let api = connect(&(&request.connection).into(), &process.env, process.home.as_deref()).await?;
+        let target = match find(&api, args).await? {
+            Watched::One { target, .. } => target,
+            Watched::Many { .. } => return Ok(None),
+        };
+        observe::cluster(&api, &target, depth).await.map(Some)
+    };
+    match run_async(process.signals, look)? {
+        Some(seen) => missing_password::ask(&seen, request, process),
+        None => Ok(None),
     }
 }
 

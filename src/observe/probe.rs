@@ -290,7 +290,7 @@ fn answers(sections: &Sections<'_>) -> Result<BTreeMap<String, Vec<sql::Row>>, W
     Err(match sql::obstacle(exit, &errors) {
         Why::NoSql { obstacle: Obstacle::WrongPassword, .. } if sections.words("sql-end") == "given" => {
             let line = errors.lines().find(|line| line.starts_with("ERROR ")).unwrap_or_default();
-            let message = format!("the server refuses the password that --password-from names ({line})");
+            let message = format!("the server refuses the password that you gave ({line})");
             Why::NoSql { obstacle: Obstacle::WrongPassword, message }
         }
         why => why,

@@ -5,6 +5,7 @@ use crate::api::objects::{Scope, list_stateful_sets};
 use crate::api::sql::client::Login;
 use crate::api::{Api, PodRef, secret};
 use crate::cli::{self, Request};
+use crate::commands::missing_password;
 use crate::decide::sql::{On, Role, choose};
 use crate::failure::{Failure, Kind};
 use crate::model::names::{Target, set_of_pod};
@@ -38,6 +39,13 @@ impl Place {
         // A pod that the user names is asked whatever it is, unless it is to be written to.
         let exec = args.write || !matches!(args.on, On::Pod(_));
         let depth = Depth { exec, pod_timeout: request.pod_timeout, clock: process.clock };
+        let seen = observe::cluster(&api, &target, depth).await?;
+        if login.user.is_some() {
+            return Ok(Self { api, login, seen });
+        }
+        let Some(password) = missing_password::ask(&seen, request, process)? else { return Ok(Self { api, login, seen }) };
+        let login = Login { password: Some(password.reveal().to_owned()), ..login };
+        let api = api.with_password(password);
         let seen = observe::cluster(&api, &target, depth).await?;
         Ok(Self { api, login, seen })
     }
