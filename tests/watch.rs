@@ -213,11 +213,15 @@ async fn missing_rights_leave_the_rest() {
 
 #[tokio::test]
 async fn without_a_needed_right_nothing_is_claimed() {
-    for right in ["list pods", "list statefulsets"] {
+    let (watch, wait) = (&["status", "db", "-w"][..], &["wait", "db", "--for=healthy"][..]);
+    // A screen without what servers say is a screen; nobody can wait for what nobody may see.
+    for (right, commands) in
+        [("list pods", &[watch, wait][..]), ("list statefulsets", &[watch, wait]), ("get pods/exec", &[wait])]
+    {
         let world = galera();
         world.lock().denied.extend([right]);
         let server = world.serve().await;
-        for args in [&["status", "db", "-w"][..], &["wait", "db", "--for=healthy"]] {
+        for args in commands {
             let run = start(&server, args, false).end().await;
             assert_eq!((run.exit, run.stdout.as_str()), (8, ""), "{args:?} without {right}");
             assert!(run.stderr.contains(&format!("error: you may not {}", right.split(' ').next().unwrap())), "{}", run.stderr);

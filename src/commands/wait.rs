@@ -81,6 +81,10 @@ async fn until_met(
                 Progress::Never(why) => {
                     return Err(Failure::new(Kind::Other, format!("waiting cannot help: {why}")));
                 }
+                Progress::Forbidden(right) => {
+                    return Err(Failure::new(Kind::Forbidden, format!("you may not {right}"))
+                        .hint("without that right nobody can tell whether it is so, and waiting does not help"));
+                }
             },
         };
         *missing = lacks;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::fact::Why;
 use crate::model::galera::Groups;
 use crate::model::names::Ordinal;
 use crate::model::replica::{Channel, IoThread};
@@ -10,6 +11,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::topology::{Primary, Topology};
 use crate::model::wsrep::LocalState;
 
+use super::exit::unobserved;
 use super::settled::settled;
 use super::verdict::{State, verdict};
 
@@ -82,6 +84,8 @@ pub enum Progress {
     NotYet(Vec<String>),
     /// Waiting cannot help; why, in one sentence.
     Never(String),
+    /// Nobody without this right can tell.
+    Forbidden(String),
 }
 
 impl Waiting {
@@ -103,7 +107,11 @@ impl Waiting {
         }
         if !missing.is_empty() {
             self.first = None;
-            return Progress::NotYet(missing);
+            let forbidden = unobserved(seen).needed.into_iter().find_map(|gap| match gap.why {
+                Why::Forbidden(right) => Some(right),
+                _ => None,
+            });
+            return forbidden.map_or(Progress::NotYet(missing), Progress::Forbidden);
         }
         let Some(first) = &self.first else {
             self.first = Some(Box::new(seen.clone()));
