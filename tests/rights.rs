@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
-use crate::support::program::run;
+use crate::support::program::start;
 use crate::support::right::Right;
 use crate::support::server::{Answer, Server};
 use crate::support::world::client::Reply;
@@ -66,7 +67,11 @@ const COMMANDS: &[Command] = &[
     Command { name: "status NAME (of mariadb-operator)", args: &["status", "db"], world: managed },
     Command { name: "status (all of a namespace)", args: &["status"], world: fleet },
     Command { name: "status -A", args: &["status", "-A"], world: fleet },
+    // The second look of `wait` comes after eight seconds: by then everything is watched.
+    Command { name: "wait NAME", args: &["wait", "db", "--for=healthy"], world: managed },
     Command { name: "can-stop POD", args: &["can-stop", "db-0"], world: replication },
+    Command { name: "can-stop --node NODE", args: &["can-stop", "--node", "n1"], world: managed },
+    Command { name: "can-stop --zone ZONE", args: &["can-stop", "--zone", "zone-n1"], world: managed },
     Command {
         name: "status NAME --password-from …",
         args: &["status", "db", "--password-from", "secret/db-root:password"],
@@ -81,7 +86,24 @@ const COMMANDS: &[Command] = &[
         args: &["galera", "grastate", "db", "--recover-positions", "--yes"],
         world: killed,
     },
+    Command { name: "version", args: &["version"], world: fleet },
+    Command { name: "completion of names of clusters", args: &["__complete", "status", ""], world: fleet },
+    Command { name: "completion of names of pods", args: &["__complete", "can-stop", ""], world: fleet },
+    Command { name: "completion of names of nodes", args: &["__complete", "can-stop", "--node", ""], world: fleet },
+    Command { name: "completion of names of namespaces", args: &["__complete", "-n", ""], world: fleet },
 ];
+
+/// Runs of one command beside each other: some wait eight seconds for a second look.
+const AT_ONCE: usize = 16;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Commands that give what they can, whatever is missing.
+const NEEDS_NOTHING: [&str; 2] = ["version", "completion"];
+
+/// More than a reader should have, for the little that it gives: every Secret (whoever names one grants that one), every
+/// Deployment of every namespace.
+const NOT_GRANTED: [&str; 2] = ["secrets", "deployments"];
 
 /// Runs a command with `denied` refused; gives its exit code and what it asked.
 async fn rights_of(command: &Command, denied: Option<&Right>) -> (u8, BTreeSet<Right>) {
@@ -96,7 +118,9 @@ async fn rights_of(command: &Command, denied: Option<&Right>) -> (u8, BTreeSet<R
         world.answer(request)
     })
     .await;
-    let exit = run(&server, command.args).await.exit;
+    let patient = [command.args, &["--pod-timeout=15s"]].concat();
+    let args = if command.args[0] == "__complete" { command.args } else { &patient };
+    let exit = start(&server, args, false).end().await.exit;
     drop(server);
     let asked = asked.lock().unwrap().clone();
     (exit, asked)
@@ -105,29 +129,30 @@ async fn rights_of(command: &Command, denied: Option<&Right>) -> (u8, BTreeSet<R
 /// The rights of a command: whether it ends otherwise without each of them.
 async fn table(command: &Command) -> BTreeMap<Right, bool> {
     let (whole, asked) = rights_of(command, None).await;
-    let mut table = BTreeMap::new();
-    for right in asked {
+    let without = stream::iter(asked).map(async |right| {
         let (without, _) = rights_of(command, Some(&right)).await;
-        table.insert(right, without != whole);
-    }
-    table
+        (right, without != whole)
+    });
+    without.buffered(AT_ONCE).collect().await
 }
 
 #[tokio::test]
 async fn the_page_says_what_was_seen() {
     let mut page = String::from(HEAD);
     let mut all = BTreeSet::new();
-    for command in COMMANDS {
-        let rights = table(command).await;
-        assert!(rights.values().any(|needed| *needed), "`{}` needs nothing?", command.name);
+    // Two or three of them wait for second looks.
+    let mut tables = stream::iter(COMMANDS).map(async |command| (command, table(command).await)).buffered(4);
+    while let Some((command, rights)) = tables.next().await {
+        let needs_nothing = NEEDS_NOTHING.iter().any(|name| command.name.starts_with(name));
+        assert_eq!(rights.values().any(|needed| *needed), !needs_nothing, "{}: {rights:?}", command.name);
+        let in_all = |right: &Right| rights.contains_key(&Right { namespaced: false, ..right.clone() });
         let named = |needed: bool| {
-            let names: Vec<String> =
-                rights.iter().filter(|(_, is)| **is == needed).map(|(right, _)| format!("`{}`", place(right))).collect();
+            let own = rights.iter().filter(|(right, is)| **is == needed && !(right.namespaced && in_all(right)));
+            let names: Vec<String> = own.map(|(right, _)| format!("`{}`", place(right))).collect();
             if names.is_empty() { "–".to_owned() } else { names.join(", ") }
         };
         writeln!(page, "| `{}` | {} | {} |", command.name, named(true), named(false)).unwrap();
-        // To read every Secret is more than a reader should have: whoever names one grants that one.
-        all.extend(rights.into_keys().filter(|right| right.resource != "secrets"));
+        all.extend(rights.into_keys().filter(|right| !NOT_GRANTED.contains(&right.resource.as_str())));
     }
     page.push_str(MIDDLE);
     page.push_str(&roles(&all));
@@ -146,21 +171,37 @@ fn place(right: &Right) -> String {
 
 /// Objects of the whole cluster: a Role cannot grant them.
 fn has_no_namespace(right: &Right) -> bool {
-    matches!(right.resource.as_str(), "nodes" | "persistentvolumes")
+    matches!(right.resource.as_str(), "namespaces" | "nodes" | "persistentvolumes")
 }
 
-/// A Role for one namespace, and a `ClusterRole` for what has none.
+/// A Role for one namespace, one for commands that create helper pods (safety.md), and a `ClusterRole` for what is in no
+/// namespace; each with its binding.
 fn roles(all: &BTreeSet<Right>) -> String {
     let is_change = |right: &Right| matches!(right.verb, "create" | "delete");
-    let inside: BTreeSet<&Right> = all.iter().filter(|right| !has_no_namespace(right) && !is_change(right)).collect();
-    let changes: BTreeSet<&Right> = all.iter().filter(|right| is_change(right)).collect();
     let outside: BTreeSet<&Right> = all.iter().filter(|right| has_no_namespace(right)).collect();
-    format!(
-        "```yaml\n{}---\n{}---\n{}```\n",
+    let (changes, inside): (BTreeSet<&Right>, BTreeSet<&Right>) =
+        all.iter().filter(|right| !has_no_namespace(right)).partition(|right| is_change(right));
+    let parts = [
         role("Role", "kubectl-mariadb-reader", &inside),
-        // Only for commands that create helper pods; see safety.md.
+        binding("Role", "kubectl-mariadb-reader"),
         role("Role", "kubectl-mariadb-helpers", &changes),
-        role("ClusterRole", "kubectl-mariadb-nodes", &outside)
+        binding("Role", "kubectl-mariadb-helpers"),
+        role("ClusterRole", "kubectl-mariadb-cluster-scoped", &outside),
+        binding("ClusterRole", "kubectl-mariadb-cluster-scoped"),
+    ];
+    format!("```yaml\n{}```\n", parts.join("---\n"))
+}
+
+fn binding(kind: &str, name: &str) -> String {
+    format!(
+        "apiVersion: {RBAC}/v1
+kind: {kind}Binding
+metadata:
+  name: {name}
+roleRef: {{apiGroup: {RBAC}, kind: {kind}, name: {name}}}
+subjects:
+  - {{apiGroup: {RBAC}, kind: Group, name: mariadb-on-call}}
+"
     )
 }
 
@@ -178,7 +219,7 @@ fn role(kind: &str, name: &str, rights: &BTreeSet<&Right>) -> String {
     for ((group, resource), verbs) in by_resource {
         rules.entry((group, verbs.into_iter().collect())).or_default().push(resource);
     }
-    let mut text = format!("apiVersion: rbac.authorization.k8s.io/v1\nkind: {kind}\nmetadata:\n  name: {name}\nrules:\n");
+    let mut text = format!("apiVersion: {RBAC}/v1\nkind: {kind}\nmetadata:\n  name: {name}\nrules:\n");
     for ((group, verbs), resources) in rules {
         writeln!(text, "  - apiGroups: [{group:?}]").unwrap();
         writeln!(text, "    resources: [{}]", resources.join(", ")).unwrap();
@@ -194,7 +235,8 @@ What each command asks of the API server. Without a *needed* right the command c
 exit code (8, naming the right). Without an *extra* right the answer stays, what is missing shows as `?`, and one last line
 names the right.
 
-This table is no list of intentions: a test runs each command, notes every request, then takes one right away at a time.
+This table is no list of intentions: a test runs each command, notes every request, then takes one right away at a time. The
+roles below are tried on a real API server: whoever has them and nothing else is refused nothing that stands here.
 
 | command | needed | extra |
 |---|---|---|
@@ -203,16 +245,21 @@ This table is no list of intentions: a test runs each command, notes every reque
 const MIDDLE: &str = "
 `explain`, `completion` of commands and flags, and `version --client` ask nothing.
 
-`status --watch` and `wait` need `list` and `watch` on everything that `status` gets and lists. Without `watch` they list every
-ten seconds.
+`status --watch` asks what `wait` asks, `--settled` what `status` asks. Without `watch` they list every ten seconds.
 
 A right to exec into a database pod is the right to do anything in it: grant it to those who are on call. Passwords stay in
 the container; no command reads a Secret unless `--password-from` names one. The Role below leaves Secrets out: grant `get` on
 the one that is to be named (`resourceNames`), not on all.
 
+`version` names the operators of the whole API server for those who may list Deployments in all namespaces, and shows `?` to
+everybody else; the roles leave that out.
+
 ## Roles
 
-For everything above in one namespace (bind the ClusterRole with a ClusterRoleBinding; for `-A` bind the Role's rules in a
-ClusterRole, too). Kubernetes 1.35 asks for `create` on `pods/exec` beside `get`, so both are there.
+Put your own group, or users and service accounts, in the place of `mariadb-on-call`, and your operator's API group in the place
+of `k8s.mariadb.com` if it is another one (`enterprise.mariadb.com`, `mariadb.mmontes.io`, `database.mmontes.io`). Then
+`kubectl apply -n NAMESPACE -f FILE` grants everything above in one namespace. Leave `kubectl-mariadb-helpers` out for those who
+shall only read. For all namespaces (`-A`, `can-stop --node` without `-n`) write ClusterRole and ClusterRoleBinding wherever it
+says Role and RoleBinding. Kubernetes 1.35 asks for `create` on `pods/exec` beside `get`, so both are there.
 
 ";

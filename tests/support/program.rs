@@ -64,6 +64,8 @@ pub fn start(server: &Server, args: &[&str], terminal: bool) -> Running {
     let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
     let (mut process, output) = Process::captured(args.iter().copied(), now);
     process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
+    // What is offered is the question here, not how fast.
+    process.env.insert("KUBECTL_MARIADB_COMPLETION_TIMEOUT".into(), "1m".into());
     process.clock = Clock::Running { start: now, began: std::time::Instant::now() };
     process.terminal =
         Terminal { width: Some(80), height: Some(40), stdin_is: terminal, stdout_is: terminal, ..Terminal::default() };
@@ -104,7 +106,7 @@ impl Running {
     }
 
     pub async fn end(self) -> Run {
-        let exit = tokio::time::timeout(Duration::from_secs(20), self.exit).await;
+        let exit = tokio::time::timeout(Duration::from_secs(60), self.exit).await;
         let exit =
             exit.unwrap_or_else(|_| panic!("it does not end:\n{}\n{}", self.output.stdout(), self.output.stderr())).unwrap();
         Run { exit, stdout: self.output.stdout(), stderr: self.output.stderr() }

@@ -7,6 +7,7 @@ use crate::contract;
 use crate::grastate;
 use crate::groups::{Group, Scenario};
 use crate::promises;
+use crate::rights;
 use crate::sql;
 use crate::stage::Stage;
 use crate::status::{self, access, galera, habits, nodes, operator, outage, replication, single};
@@ -58,6 +59,8 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
                 ("watch::member_killed", KEEPS, watch::member_killed),
                 ("watch::allowed_stop_loses_nothing", KEEPS, watch::allowed_stop_loses_nothing),
                 ("status::no_right_to_exec", KEEPS, access::no_right_to_exec),
+                ("rights::roles_of_the_page", KEEPS, rights::roles_of_the_page),
+                ("rights::nothing_without_a_right", KEEPS, rights::nothing_without_a_right),
                 ("status::wrong_root_password", KEEPS, access::wrong_root_password),
                 ("status::nothing_there", KEEPS, access::nothing_there),
                 ("status::secrets_stay_secret", KEEPS, access::secrets_stay_secret),
@@ -125,6 +128,7 @@ fn operator_groups(one: Version) -> Vec<Group> {
             Shape::operator(Kind::Galera, one),
             &[
                 ("status::healthy", KEEPS, status::healthy),
+                ("rights::roles_of_the_page", KEEPS, rights::roles_of_the_page),
                 ("status::suspended", KEEPS, operator::suspended),
                 ("status::forced_bootstrap_left", KEEPS, operator::forced_bootstrap_left),
                 ("status::bootstrap_file_left", KEEPS, operator::bootstrap_file_left),
@@ -194,6 +198,7 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
             galera(one),
             &[
                 ("grastate::clean_stop", KEEPS, grastate::outage::clean_stop),
+                ("rights::helpers_of_the_page", KEEPS, rights::helpers_of_the_page),
                 ("grastate::foreign_history", KEEPS, grastate::volumes::foreign_history),
                 ("grastate::volume_gone", KEEPS, grastate::volumes::volume_gone),
                 ("grastate::crash", SPOILS, grastate::outage::crash),

@@ -8,6 +8,7 @@ mod contract;
 mod grastate;
 mod groups;
 mod promises;
+mod rights;
 mod sql;
 mod stage;
 mod status;

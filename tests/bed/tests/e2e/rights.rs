@@ -1,0 +1,193 @@
+//! The roles of `docs/rbac.md`, applied as they stand there: whoever has them and nothing else is refused nothing, and whoever
+//! has nothing is told which right is missing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bed::testing::run::{Ended, output, run};
+use serde_json::Value;
+
+use crate::grastate::{nothing_left, on_volume, scale_back, scale_to_zero};
+use crate::stage::Stage;
+
+const PAGE: &str = include_str!("../../../../docs/rbac.md");
+/// The group that the page binds the roles to.
+const GROUP: &str = "mariadb-on-call";
+/// The same roles for all namespaces.
+const EVERYWHERE: &str = "mariadb-on-call-everywhere";
+/// What the page says that it leaves out.
+const LEFT_OUT: [&str; 2] = ["secrets", "deployments"];
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// A row of the page, tried.
+struct Try {
+    args: &'static [&'static str],
+    ends_with: &'static [i32],
+    group: &'static str,
+    /// What stdout holds, whoever may see it.
+    shows: &'static str,
+}
+
+impl Try {
+    const fn of(args: &'static [&'static str], ends_with: &'static [i32], shows: &'static str) -> Self {
+        Self { args, ends_with, group: GROUP, shows }
+    }
+
+    /// Other clusters of the bed may be in any state.
+    const fn everywhere(args: &'static [&'static str]) -> Self {
+        Self { args, ends_with: &[0, 3, 4, 5], group: EVERYWHERE, shows: "db" }
+    }
+}
+
+/// How a row is tried; `None`: by [`helpers_of_the_page`].
+fn of_row(row: &str) -> Result<Option<Try>> {
+    Ok(Some(match row {
+        "status NAME" | "status NAME (of mariadb-operator)" => Try::of(&["status", "db"], &[0], "db-2"),
+        "status (all of a namespace)" => Try::of(&["status"], &[0], "db-2"),
+        "status -A" => Try::everywhere(&["status", "-A"]),
+        "status NAME --password-from …" => Try::of(&["status", "db", "--password-from=secret/db-root:password"], &[8], ""),
+        "status NAME --no-exec" => Try::of(&["status", "db", "--no-exec"], &[0, 4], "db-2"),
+        "wait NAME" => Try::of(&["wait", "db", "--for=healthy", "--timeout=2m"], &[0], "db-2"),
+        "can-stop POD" => Try::of(&["can-stop", "db-1"], &[0, 5], "db-1"),
+        "can-stop --node NODE" => Try::everywhere(&["can-stop", "--node", "n1"]),
+        // The nodes of the bed are in no zone, but they may be listed to find that out.
+        "can-stop --zone ZONE" => Try::of(&["can-stop", "--zone", "nowhere"], &[1], ""),
+        "sql NAME" => Try::of(&["sql", "db", "-e", "SELECT 6*7"], &[0], "42"),
+        "sql (the only cluster)" => Try::of(&["sql", "-e", "SELECT 6*7"], &[0], "42"),
+        "galera grastate NAME" => Try::of(&["galera", "grastate", "db"], &[0], "db-2"),
+        "version" => Try::of(&["version"], &[0], "v1.34"),
+        "completion of names of clusters" => Try::of(&["__complete", "status", ""], &[0], "db"),
+        "completion of names of pods" => Try::of(&["__complete", "can-stop", ""], &[0], "db-2"),
+        "completion of names of nodes" => Try::of(&["__complete", "can-stop", "--node", ""], &[0], "n3"),
+        "completion of names of namespaces" => Try::of(&["__complete", "-n", ""], &[0], "kube-system"),
+        "galera grastate NAME --recover-positions (everything down)" => return Ok(None),
+        _ => bail!("docs/rbac.md has the row {row:?}, and nobody has said here how it is tried"),
+    }))
+}
+
+/// The commands in the first column of the page.
+fn rows() -> impl Iterator<Item = &'static str> {
+    PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |")).map(|(row, _)| row)
+}
+
+fn grant(stage: &Stage) -> Result<()> {
+    let yaml = PAGE.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```")).context("the page has no roles")?.0;
+    // As the page says it; under other names, so that this bed's other trials keep theirs.
+    let everywhere =
+        yaml.replace("kind: Role", "kind: ClusterRole").replace("name: kubectl-", "name: everywhere-").replace(GROUP, EVERYWHERE);
+    for roles in [yaml, &everywhere] {
+        let apply = stage.cluster.bed.kubectl(&["apply", "-n", &stage.cluster.namespace, "-f", "-"]);
+        output(apply, roles, Duration::from_secs(30))?;
+    }
+    Ok(())
+}
+
+fn run_as(stage: &Stage, user: &str, group: &str, args: &[&str]) -> Result<Ended> {
+    let (namespace, timeout) = (format!("--namespace={}", stage.cluster.namespace), "--pod-timeout=15s");
+    let mut all = vec!["--as", user, "--as-group", group];
+    // For all namespaces is for all.
+    if group != EVERYWHERE && !args.contains(&"-n") {
+        all.push(&namespace);
+    }
+    // What is completed stands at the end, and nothing stands before `__complete`.
+    let (before, args) = match args.split_first() {
+        Some((&"__complete", words)) => (vec!["__complete"], words),
+        _ => (vec![], args),
+    };
+    let mut command = stage.plugin.command(&[&before[..], &all, &[timeout], args].concat());
+    // What is offered is the question here, not how fast.
+    command.env("KUBECTL_MARIADB_COMPLETION_TIMEOUT", "15s");
+    run(command, "", LIMIT)
+}
+
+/// The rights that this user was refused from `start` of the audit log on.
+fn refused(stage: &Stage, start: u64, user: &str) -> Result<BTreeSet<String>> {
+    let audit = fs::read(audit_log(stage))?;
+    let since = String::from_utf8_lossy(audit.get(usize::try_from(start)?..).unwrap_or(&audit)).into_owned();
+    let requests: Vec<Value> = (since.lines().filter_map(|line| serde_json::from_str(line).ok()))
+        .filter(|request: &Value| request["impersonatedUser"]["username"] == user)
+        .collect();
+    ensure!(!requests.is_empty(), "the audit log holds no request of {user}");
+    let forbidden = requests.iter().filter(|request| request["responseStatus"]["code"] == 403);
+    Ok(forbidden
+        .map(|request| {
+            let object = &request["objectRef"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            format!(
+                "{} {} {} {}",
+                text(&request["verb"]),
+                text(&object["apiGroup"]),
+                text(&object["resource"]),
+                text(&object["subresource"])
+            )
+        })
+        .collect())
+}
+
+fn audit_log(stage: &Stage) -> std::path::PathBuf {
+    stage.cluster.bed.layout().log().join("audit.log")
+}
+
+/// Every row of the page but those that create helper pods.
+pub fn roles_of_the_page(stage: &Stage) -> Result<()> {
+    grant(stage)?;
+    let audit_start = fs::metadata(audit_log(stage))?.len();
+    let user = format!("on-call-{}", stage.cluster.namespace);
+    let mut tried = 0;
+    for row in rows() {
+        let Some(Try { args, ends_with, group, shows }) = of_row(row)? else { continue };
+        let ended = run_as(stage, &user, group, args)?;
+        let told = format!("`{row}` ended with {:?}: {}{}", ended.code, ended.stdout, ended.stderr);
+        ensure!(ended.code.is_some_and(|code| ends_with.contains(&code)), "{told}");
+        ensure!(ended.stdout.contains(shows), "{told}");
+        ensure!(!ended.stdout.contains("rights missing"), "{told}");
+        tried += 1;
+    }
+    ensure!(tried > 10, "the table of the page was not understood: {tried} rows");
+    let refused = refused(stage, audit_start, &user)?;
+    let wrongly: Vec<&String> = refused.iter().filter(|right| !LEFT_OUT.iter().any(|out| right.contains(out))).collect();
+    ensure!(wrongly.is_empty(), "the roles of the page lack {wrongly:?}");
+    ensure!(refused.len() == LEFT_OUT.len(), "the page leaves out {LEFT_OUT:?}, and was refused {refused:?}");
+    Ok(())
+}
+
+/// Nobody without a right is left without a sentence, and no command takes that for a verdict.
+pub fn nothing_without_a_right(stage: &Stage) -> Result<()> {
+    let mut rights = BTreeSet::new();
+    for row in rows() {
+        let Some(Try { args, .. }) = of_row(row)? else { continue };
+        let ended = run_as(stage, "nobody-at-all", "nobody", args)?;
+        let told = format!("`{row}` ended with {:?}: {}{}", ended.code, ended.stdout, ended.stderr);
+        if row.starts_with("completion") {
+            ensure!(ended.code == Some(0) && ended.stdout.lines().count() == 1 && ended.stderr.is_empty(), "{told}");
+        } else if row == "version" {
+            ensure!(ended.code == Some(0) && ended.stdout.contains('?'), "{told}");
+        } else {
+            let right = ended.stderr.lines().find_map(|line| line.strip_prefix("hint: you need the right to "));
+            let right = right.with_context(|| told.clone())?;
+            ensure!(ended.code == Some(8) && ended.stdout.is_empty() && ended.stderr.contains("is forbidden"), "{told}");
+            rights.insert(right.to_owned());
+        }
+    }
+    eprintln!("         {rights:?}");
+    Ok(())
+}
+
+/// The row that creates helper pods: a set that is down, and a position that only recovery can tell.
+pub fn helpers_of_the_page(stage: &Stage) -> Result<()> {
+    grant(stage)?;
+    scale_to_zero(stage)?;
+    on_volume(stage, 2, "sed -i 's/^seqno:.*/seqno:   -1/' grastate.dat")?;
+    let audit_start = fs::metadata(audit_log(stage))?.len();
+    let user = format!("on-call-{}", stage.cluster.namespace);
+    let ended = run_as(stage, &user, GROUP, &["galera", "grastate", "db", "--recover-positions", "--yes", "-o", "json"])?;
+    let document: Value = serde_json::from_str(&ended.stdout).with_context(|| format!("{}{}", ended.stdout, ended.stderr))?;
+    let recovered = document["members"][2]["position"]["from"] == "recovery";
+    ensure!(ended.code == Some(0) && recovered, "{:?}: {document:#}\n{}", ended.code, ended.stderr);
+    let refused = refused(stage, audit_start, &user)?;
+    ensure!(refused.is_empty(), "the roles of the page lack {refused:?}");
+    nothing_left(stage)?;
+    scale_back(stage)
+}
