@@ -1,5 +1,7 @@
 //! Watching the model world: what changes is seen, nothing is asked twice, and what breaks comes back.
 
+mod terminal;
+
 use std::time::Duration;
 
 use jiff::Timestamp;

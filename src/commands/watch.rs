@@ -16,7 +16,7 @@ use crate::observe::{self, Depth};
 use crate::output::Printer;
 use crate::output::command_line::OwnFlags;
 use crate::output::status::{Followed, Status};
-use crate::process::keys::{Keys, Redraws};
+use crate::process::keys::{Keys, ScreenSignal, ScreenSignals};
 use crate::process::{Process, Terminal, run_async};
 
 use super::missing_password;
@@ -47,7 +47,7 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
         let api = if let Some(password) = typed { api.with_password(password) } else { api };
         let depth = Depth { exec: !args.no_exec, pod_timeout: request.pod_timeout, clock: process.clock };
         let watched = find(&api, args).await?;
-        let mut redraws = Redraws::of(terminal);
+        let mut signals = ScreenSignals::of(terminal);
         let mut watching = Watching::start(&api, &watched, depth, EVERY);
         loop {
             let still_read = tokio::select! {
@@ -59,10 +59,17 @@ pub fn run(request: &Request, args: &cli::Status, process: &mut Process, printer
                     shown.take(clusters.iter().map(judged).map(|status| status.lost(lost.as_ref())).collect(), lost.as_ref());
                     shown.show(printer)
                 }
-                () = redraws.next() => {
-                    printer.redraw();
-                    shown.show(printer)
-                }
+                signal = signals.next() => match signal {
+                    ScreenSignal::Redraw => {
+                        printer.redraw();
+                        shown.show(printer)
+                    }
+                    ScreenSignal::Suspend => {
+                        printer.give_back();
+                        keys.suspend();
+                        true
+                    }
+                },
                 () = keys.quit() => return Ok(()),
             };
             if !still_read {

@@ -80,7 +80,7 @@ pub struct Printer {
 impl Drop for Printer {
     /// Whatever happens, the terminal is left as it was found.
     fn drop(&mut self) {
-        self.end_live();
+        self.give_back();
     }
 }
 
@@ -160,7 +160,8 @@ impl Printer {
         self.live.forget();
     }
 
-    fn end_live(&mut self) {
+    /// The terminal is its former user's again, until the next screen is shown.
+    pub fn give_back(&mut self) {
         let text = self.live.end();
         // Nobody is left to see it.
         let _ = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
@@ -255,7 +256,7 @@ impl Printer {
     }
 
     fn write(&mut self, text: &str, exit: Exit) -> Exit {
-        self.end_live();
+        self.give_back();
         match self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.complain(&Failure::new(Kind::Other, format!("the output cannot be written: {error}")));
@@ -266,7 +267,7 @@ impl Printer {
     }
 
     fn complain(&mut self, failure: &Failure) {
-        self.end_live();
+        self.give_back();
         let word = |label: Label, word| label.paint(word, self.colour_stderr);
         let hint = failure.hint.as_ref().map(|hint| format!("\n{} {hint}\n", word(Label::Command, "hint:")));
         let text = format!("{} {}\n{}", word(Label::Error, "error:"), failure.message, hint.unwrap_or_default());

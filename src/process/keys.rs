@@ -1,4 +1,4 @@
-//! Keys as they are pressed, and changes of the terminal's size, while a screen is shown that stays.
+//! Keys as they are pressed, and what becomes of the terminal, while a screen is shown that stays.
 
 use std::io::Read;
 
@@ -10,7 +10,7 @@ use super::Terminal;
 pub struct Keys {
     pressed: mpsc::UnboundedReceiver<u8>,
     #[cfg(unix)]
-    _mode: Option<mode::Changed>,
+    mode: Option<mode::Changed>,
 }
 
 impl Keys {
@@ -31,7 +31,7 @@ impl Keys {
         Self {
             pressed,
             #[cfg(unix)]
-            _mode: mode,
+            mode,
         }
     }
 
@@ -44,15 +44,34 @@ impl Keys {
         }
         std::future::pending::<()>().await;
     }
+
+    /// Stops this process, with the terminal's modes as they were. When somebody continues it, the next [`ScreenSignal`] is
+    /// [`ScreenSignal::Redraw`].
+    pub fn suspend(&self) {
+        #[cfg(unix)]
+        {
+            self.mode.as_ref().map(mode::Changed::undo);
+            mode::stop();
+        }
+    }
 }
 
-/// Tells when the screen has to be drawn anew as a whole: another size, or back from the background.
-pub struct Redraws {
+/// What a screen that stays has to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScreenSignal {
+    /// Everything has to be drawn anew: another size, or back from the background.
+    Redraw,
+    /// Ctrl-Z: give the terminal back, then [`Keys::suspend`].
+    Suspend,
+}
+
+/// The signals that are about the screen.
+pub struct ScreenSignals {
     #[cfg(unix)]
-    signals: [Option<tokio::signal::unix::Signal>; 2],
+    signals: Option<[tokio::signal::unix::Signal; 3]>,
 }
 
-impl Redraws {
+impl ScreenSignals {
     /// Only in an event loop.
     #[must_use]
     pub fn of(terminal: Terminal) -> Self {
@@ -60,26 +79,30 @@ impl Redraws {
         let _ = terminal;
         Self {
             #[cfg(unix)]
-            signals: if terminal.own && terminal.stdout_is { mode::signals() } else { [None, None] },
+            signals: if terminal.own && terminal.stdout_is { mode::signals() } else { None },
         }
     }
 
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> ScreenSignal {
         #[cfg(unix)]
-        {
-            let [resized, resumed] = &mut self.signals;
-            tokio::select! {
-                () = mode::arrived(resized) => {}
-                () = mode::arrived(resumed) => mode::each_key_again(),
-            }
+        if let Some([resized, resumed, suspended]) = &mut self.signals {
+            return tokio::select! {
+                Some(()) = resized.recv() => ScreenSignal::Redraw,
+                Some(()) = resumed.recv() => {
+                    mode::each_key_again();
+                    ScreenSignal::Redraw
+                }
+                Some(()) = suspended.recv() => ScreenSignal::Suspend,
+                else => std::future::pending().await,
+            };
         }
-        #[cfg(not(unix))]
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 }
 
 #[cfg(unix)]
 mod mode {
+    use rustix::process;
     use rustix::stdio::stdin;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -94,11 +117,15 @@ mod mode {
             set(&before);
             Some(Self(before))
         }
+
+        pub fn undo(&self) {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+        }
     }
 
     impl Drop for Changed {
         fn drop(&mut self) {
-            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+            self.undo();
         }
     }
 
@@ -115,18 +142,14 @@ mod mode {
         }
     }
 
-    pub fn signals() -> [Option<Signal>; 2] {
-        let resumed = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
-        [signal(SignalKind::window_change()).ok(), signal(resumed).ok()]
+    pub fn signals() -> Option<[Signal; 3]> {
+        let caught = |kind| signal(kind).ok();
+        let of = |signal: process::Signal| SignalKind::from_raw(signal.as_raw());
+        Some([caught(SignalKind::window_change())?, caught(of(process::Signal::CONT))?, caught(of(process::Signal::TSTP))?])
     }
 
-    pub async fn arrived(signal: &mut Option<Signal>) {
-        let is_over = match signal {
-            Some(signal) => signal.recv().await.is_none(),
-            None => true,
-        };
-        if is_over {
-            std::future::pending::<()>().await;
-        }
+    /// Once caught, the signal of Ctrl-Z stops nobody; this one does.
+    pub fn stop() {
+        let _ = process::kill_process(process::getpid(), process::Signal::STOP);
     }
 }

@@ -1,74 +1,10 @@
 //! The shell, in a terminal: the real program on a pseudo terminal, against the fake API server of this process.
 
-use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
-
-use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
+use std::time::Duration;
 
 use super::{asked, replication};
-use crate::support::server::Server;
+use crate::support::terminal::Terminal;
 use crate::support::world::client::{Reply, Then};
-
-/// A terminal with the program in it.
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    keys: Box<dyn Write + Send>,
-    shown: Receiver<Vec<u8>>,
-    text: String,
-}
-
-impl Terminal {
-    fn open(server: &Server, args: &[&str]) -> Self {
-        let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 80, ..PtySize::default() }).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_kubectl-mariadb"));
-        command.args(args);
-        command.env_clear();
-        command.env("KUBECONFIG", server.kubeconfig());
-        command.env("TERM", "xterm");
-        command.env("NO_COLOR", "1");
-        let child = pair.slave.spawn_command(command).unwrap();
-        drop(pair.slave);
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let keys = pair.master.take_writer().unwrap();
-        let (tell, shown) = channel();
-        std::thread::spawn(move || {
-            let _master = pair.master;
-            let mut bytes = [0; 4096];
-            while let Ok(length @ 1..) = reader.read(&mut bytes) {
-                if tell.send(bytes[..length].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, keys, shown, text: String::new() }
-    }
-
-    /// Waits until `wanted` is shown, and forgets everything up to there.
-    fn wait(&mut self, wanted: &str) {
-        let until = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(at) = self.text.find(wanted) {
-                self.text.drain(..at + wanted.len());
-                return;
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            match self.shown.recv_timeout(left) {
-                Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{wanted:?} never came: {:?}", self.text),
-            }
-        }
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    fn exit(mut self) -> u32 {
-        self.child.wait().unwrap().exit_code()
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_types_statements_and_stops_one() {

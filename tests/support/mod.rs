@@ -6,6 +6,7 @@ pub mod proxy;
 pub mod right;
 pub mod server;
 pub mod streams;
+pub mod terminal;
 pub mod tls;
 pub mod world;
 

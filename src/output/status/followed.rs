@@ -67,7 +67,7 @@ impl Followed {
             while self.recent.len() > RECENT {
                 self.recent.pop_front();
             }
-            return self.paint(printer).is_ok();
+            return !self.begun || self.paint(printer).is_ok();
         }
         news.iter().all(|(status, told)| {
             if printer.format() == Format::Jsonl {
