@@ -153,6 +153,9 @@ impl Screen for CanStop {
                 Column { head: "STOP", yields: 0 },
             ];
             out.table(&columns, &self.rows());
+            if self.clusters.iter().flat_map(|cluster| &cluster.pods).any(|pod| !pod.reasons.is_empty()) {
+                out.end_line();
+            }
         }
         for pod in self.clusters.iter().flat_map(|cluster| &cluster.pods) {
             reasons(&pod.reasons, Some(&pod.name), out);

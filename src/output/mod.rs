@@ -143,14 +143,11 @@ impl Printer {
     ///
     /// # Errors
     /// The terminal is gone.
-    pub fn show_live<S: Screen>(&mut self, answer: &S, below: &[String]) -> io::Result<()> {
+    pub fn show_live<S: Screen>(&mut self, answer: &S, below: impl FnOnce(&mut Styled)) -> io::Result<()> {
         self.terminal = self.terminal.measured();
-        let mut text = self.for_people(answer);
-        for line in below {
-            let line = line.replace(char::is_control, " ");
-            text.push_str(&Label::Faint.paint(&line, self.colour_stdout));
-            text.push('\n');
-        }
+        let mut under = Styled::new(true, self.terminal.width, false);
+        below(&mut under);
+        let text = self.for_people(answer) + &under.paint(self.colour_stdout);
         let text = self.live.show(&text, self.terminal.height);
         self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush())
     }

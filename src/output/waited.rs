@@ -92,7 +92,9 @@ impl Screen for Waited {
             _ => format!(": not {wishes} after {:.1} s", self.waited_seconds),
         };
         out.hanging(vec![Span::new(label, what)], Label::Plain, &text);
-        for missing in &self.missing {
+        // The headline of the last look follows anyway.
+        let headline = self.status.as_ref().map(|status| &status.headline);
+        for missing in self.missing.iter().filter(|missing| Some(*missing) != headline) {
             out.hanging(vec![Span::plain("  - ")], Label::Plain, missing);
         }
         if let Some(status) = &self.status {

@@ -99,6 +99,27 @@ async fn before_anything_was_seen_nothing_is_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_is_wrapped_and_not_cut() {
+    sit_down(|world, server| {
+        let mut terminal = Terminal::open(&server, &["status", "db", "-n", "shop", "-w"]);
+        terminal.resize(50, 60);
+        terminal.until("healthy", |screen| is_live(screen) && shows(screen, "q: end"));
+        world.lock().cluster("db").as_galera().disconnect(2);
+        terminal.until("degraded", |screen| shows(screen, "Healthy → Degraded;"));
+        terminal.until("drawn", |screen| shows(screen, "q: end"));
+        let told = terminal.screen().contents();
+        let told = told.split_once("Healthy → Degraded;").unwrap().1.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            told.contains("+MDB223 one more loss stops all writes: 2 of 3 members are left in the primary component"),
+            "{told}"
+        );
+        terminal.keys("q");
+        assert_eq!(terminal.exit(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_size_draws_all_of_it_anew() {
     sit_down(|_world, server| {
         let mut terminal = Terminal::open(&server, &["status", "db", "-n", "shop", "-w"]);

@@ -8,6 +8,8 @@ use super::{Status, StatusList, changes};
 use crate::cli::global::Format;
 use crate::failure::Exit;
 use crate::model::fact::Lost;
+use crate::output::style::Label;
+use crate::output::styled::{Span, Styled};
 use crate::output::{Printer, Screen};
 
 /// Changes that stay on the screen.
@@ -20,7 +22,8 @@ pub struct Followed {
     lost: Option<Lost>,
     /// A row each, even if there is only one.
     always_rows: bool,
-    recent: VecDeque<String>,
+    /// When, and what.
+    recent: VecDeque<(String, String)>,
     /// Not shown yet: whose, and what has changed; nothing for the first look.
     news: Vec<(Status, Vec<String>)>,
     begun: bool,
@@ -61,8 +64,8 @@ impl Followed {
         if printer.is_live() {
             for (status, told) in news.iter().filter(|(_, told)| !told.is_empty()) {
                 let at = time_of(status);
-                let place = if self.items.len() > 1 { format!(" {}/{}", status.namespace, status.name) } else { String::new() };
-                self.recent.push_back(format!("{}{place}  {}", at.strftime("%H:%M:%S"), told.join("; ")));
+                let place = if self.items.len() > 1 { format!("{}/{}  ", status.namespace, status.name) } else { String::new() };
+                self.recent.push_back((at.strftime("%H:%M:%S").to_string(), format!("{place}{}", told.join("; "))));
             }
             while self.recent.len() > RECENT {
                 self.recent.pop_front();
@@ -79,22 +82,26 @@ impl Followed {
     }
 
     fn paint(&self, printer: &mut Printer) -> std::io::Result<()> {
-        let mut below = vec![String::new()];
-        if !self.recent.is_empty() {
-            below.extend(self.recent.iter().cloned());
-            below.push(String::new());
-        }
-        below.push(KEYS.to_owned());
         match &self.items[..] {
-            [only] if !self.always_rows => printer.show_live(only, &below),
-            several => {
-                if several.is_empty() {
-                    let why = self.lost.as_ref().map_or("there is no cluster any more", |lost| lost.why.as_str());
-                    below.insert(0, why.to_owned());
-                }
-                printer.show_live(&StatusList::new(several.to_vec()), &below)
-            }
+            [only] if !self.always_rows => printer.show_live(only, |out| self.below(out)),
+            several => printer.show_live(&StatusList::new(several.to_vec()), |out| self.below(out)),
         }
+    }
+
+    /// Where there is no room for all of it, the end is left out: the newest change comes first.
+    fn below(&self, out: &mut Styled) {
+        if self.items.is_empty() {
+            let why = self.lost.as_ref().map_or("there is no cluster any more", |lost| lost.why.as_str());
+            out.hanging(Vec::new(), Label::Faint, why);
+        }
+        out.end_line();
+        for (at, what) in self.recent.iter().rev() {
+            out.hanging(vec![Span::new(Label::Faint, format!("{at}  "))], Label::Faint, what);
+        }
+        if !self.recent.is_empty() {
+            out.end_line();
+        }
+        out.line(Label::Faint, KEYS);
     }
 
     /// Leaves the last state on the normal screen; gives its exit code.
