@@ -397,4 +397,24 @@ mod tests {
         assert!(text.ends_with("\nsample\n--go\n"));
         assert_eq!(text.lines().filter(|line| *line == "--go").count(), 1);
     }
+
+    #[test]
+    fn only_a_volume_without_a_single_file_is_called_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path();
+        let look = || {
+            let text = script_at_rest(&[volume.to_str().unwrap()]).replace("--go\n", "");
+            let ended = std::process::Command::new("sh").args(["-c", &text]).output().unwrap();
+            read(&ended.stdout, NOW).files
+        };
+        assert!(!look().known().unwrap().initialised);
+        // As a chart leaves a volume whose data was deleted.
+        std::fs::create_dir_all(volume.join("data")).unwrap();
+        std::fs::create_dir_all(volume.join("lost+found")).unwrap();
+        assert!(!look().known().unwrap().initialised);
+        std::fs::write(volume.join("data/dump.sql"), "").unwrap();
+        assert!(look().known().unwrap_err().to_string().contains("no data directory was found"));
+        std::fs::create_dir_all(volume.join("data/mysql")).unwrap();
+        assert!(look().known().unwrap().initialised);
+    }
 }

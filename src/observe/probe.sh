@@ -170,19 +170,34 @@ sample_at_rest() {
     # Only what is empty may be called so: whoever holds nothing is no obstacle to a bootstrap.
     datadir=${mounts%%
 *}
-    for f in "$datadir"/* "$datadir"/.[!.]*; do
-      case $f in *'/*'|*'/.[!.]*'|*/lost+found) continue ;; esac
+    if ! holds_no_file "$datadir"; then
       section datadir
       echo "$datadir"
       echo foreign
       section end
       return
-    done
+    fi
   fi
   look_at_process
   look_at_files
   section sql-end none
   section end
+}
+
+holds_nothing() { # holds_nothing FOLDER: it can be read, and nothing is in it
+  [ -r "$1" ] && [ -x "$1" ] || return 1
+  for f in "$1"/* "$1"/.[!.]*; do
+    case $f in *'/*'|*'/.[!.]*'|*/lost+found) ;; *) return 1 ;; esac
+  done
+}
+
+# Empty folders are nothing: a chart leaves one where its data was deleted.
+holds_no_file() {
+  [ -r "$1" ] && [ -x "$1" ] || return 1
+  for d in "$1"/* "$1"/.[!.]*; do
+    case $d in *'/*'|*'/.[!.]*'|*/lost+found) continue ;; esac
+    [ -d "$d" ] && [ ! -L "$d" ] && holds_nothing "$d" || return 1
+  done
 }
 
 find_deeper() {
