@@ -40,7 +40,9 @@ fn read(log: &str) -> Result<Position, String> {
         Ok(None) => Err("the server's own options switch Galera off (wsrep_on), so it looked for no position".to_owned()),
         Err(_) if log.lines().any(locked) => Err("another server holds the data directory".to_owned()),
         Err(why) => {
-            let error = log.lines().rev().find_map(|line| line.split_once("[ERROR] ")).map(|(_, text)| text.trim());
+            // The server's last word is always the same.
+            let mut errors = log.lines().rev().filter_map(|line| Some(line.split_once("[ERROR] ")?.1.trim()));
+            let error = errors.find(|error| *error != "Aborting");
             Err(error.map_or(why, |error| format!("recovery failed: {error}")))
         }
     }
@@ -87,7 +89,10 @@ mod tests {
             ("[ERROR] InnoDB: Unable to lock ./ibdata1 error: 11\n[ERROR] Aborting\n", "another server holds"),
             ("[ERROR] mariadbd: Can't lock aria control file '/var/lib/mysql/aria_log_control'\n", "another server holds"),
             (fixture!("galera-10.11/recover-while-running.log"), "another server holds"),
-            ("[ERROR] unknown variable 'a=b'\nkubectl-mariadb: exit 1\n", "recovery failed: unknown variable 'a=b'"),
+            (
+                "[ERROR] unknown variable 'a=b'\n[ERROR] Aborting\nkubectl-mariadb: exit 1\n",
+                "recovery failed: unknown variable 'a=b'",
+            ),
             ("", "the server's log names no recovered position"),
         ] {
             let position = from_helper(log).position;
