@@ -175,6 +175,10 @@ impl Template<'_> {
             if is_claim(&volume) && read_only {
                 volume["persistentVolumeClaim"]["readOnly"] = json!(true);
             }
+            // mariadb-operator mounts its token itself, whatever `automountServiceAccountToken` says.
+            if let Some(sources) = volume.pointer_mut("/projected/sources").and_then(Value::as_array_mut) {
+                sources.retain(|source| source["serviceAccountToken"].is_null());
+            }
             volume
         });
         of_template.chain(of_pod).collect()
@@ -233,6 +237,12 @@ fn recoverer(database: &Value, image: &str, datadir: &str) -> Value {
     for field in ["env", "envFrom", "volumeMounts", "resources", "securityContext", "workingDir", "volumeDevices"] {
         if !database[field].is_null() {
             container[field] = database[field].clone();
+        }
+    }
+    // A claim there holds configuration, such as mariadb-operator's: the server reads it, and nobody is to write it now.
+    for mount in container["volumeMounts"].as_array_mut().into_iter().flatten() {
+        if mount["mountPath"].as_str().is_some_and(|path| path.starts_with("/etc/")) {
+            mount["readOnly"] = json!(true);
         }
     }
     let options = list(&database["command"]).chain(list(&database["args"])).filter_map(Value::as_str);

@@ -33,12 +33,14 @@ fn template() -> Value {
                     "volumeMounts": [
                         {"name": "data", "mountPath": "/var/lib/mysql", "subPath": "mysql"},
                         {"name": "rendered", "mountPath": "/etc/mysql/conf.d"},
-                        {"name": "extra", "mountPath": "/extra"}]},
+                        {"name": "extra", "mountPath": "/extra"},
+                        {"name": "token", "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]},
             ],
             "volumes": [
                 {"name": "rendered", "emptyDir": {}},
                 {"name": "extra", "persistentVolumeClaim": {"claimName": "shared"}},
-                {"name": "token", "projected": {"sources": [{"serviceAccountToken": {}}]}},
+                {"name": "token", "projected": {"sources": [
+                    {"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "kube-root-ca.crt"}}]}},
             ],
         },
     })
@@ -100,7 +102,31 @@ fn a_recoverer_is_the_server_without_its_start() {
     assert_eq!(initial.len(), 1);
     assert_eq!((&initial[0]["name"], &initial[0]["volumeMounts"][1]["readOnly"]), (&json!("render"), &json!(true)));
     assert!(initial[0]["volumeMounts"][0]["readOnly"].is_null());
+    let rendered = spec["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "rendered");
+    assert_eq!(rendered, Some(&json!({"name": "rendered", "emptyDir": {}})), "of one type, or the API server refuses it");
     assert!(helper.claims.contains(&("data-db-2".to_owned(), true)), "{:?}", helper.claims);
+}
+
+#[test]
+fn no_helper_carries_a_token_that_the_template_mounts_itself() {
+    let seen = healthy_galera();
+    for kind in [Kind::Inspect, Kind::Recover] {
+        assert!(!helper(kind, 0, &seen).job.to_string().contains("serviceAccountToken"), "{kind:?}");
+    }
+}
+
+#[test]
+fn recovery_may_write_to_the_data_and_not_to_a_volume_of_configuration() {
+    let mut seen = healthy_galera();
+    seen.objects.stateful_set.claim_templates.push("galera".to_owned());
+    let mut template = template();
+    let mounts = template["spec"]["containers"][1]["volumeMounts"].as_array_mut().unwrap();
+    mounts.push(json!({"name": "galera", "mountPath": "/etc/mysql/mariadb.conf.d"}));
+    let helper = Template { set: &seen.objects.stateful_set, template: &template }
+        .helper(Ordinal(1), Kind::Recover, None, Some("/var/lib/mysql"))
+        .unwrap();
+    let written = |claim: &str| helper.claims.iter().find(|(name, _)| name == claim).map(|(_, written)| *written);
+    assert_eq!((written("data-db-1"), written("galera-db-1")), (Some(true), Some(false)), "{:?}", helper.claims);
 }
 
 #[test]
@@ -183,7 +209,8 @@ fn ordinals(plan: &Plan) -> (Vec<u32>, Vec<(u32, &str)>) {
 #[test]
 fn helpers_are_planned_where_they_are_of_use() {
     let template = template();
-    let inspected = |seen: &Snapshot| inspections(seen, Template { set: &seen.objects.stateful_set, template: &template });
+    let inspected =
+        |seen: &Snapshot| inspections(seen, Template { set: &seen.objects.stateful_set, template: &template });
     let mut seen = healthy_galera();
     assert_eq!(ordinals(&inspected(&seen)), (vec![], vec![]));
     (0..3).for_each(|ordinal| down(&mut seen, ordinal));
