@@ -257,6 +257,17 @@ async fn the_deadline_ends_the_command_and_takes_the_helpers_away() {
 }
 
 #[tokio::test]
+async fn a_job_whose_creation_was_cut_off_is_not_called_gone() {
+    let world = stopped();
+    world.lock().helpers.silent = true;
+    let server = world.serve().await;
+    let late: Run = run(&server, &args(&["--yes", "--timeout", "2s"])).await;
+    assert_eq!(late.exit, 6, "{}", late.text(&server));
+    assert!(late.stderr.contains("still there: db-0-inspect, db-1-inspect, db-2-inspect, which end by"), "{}", late.stderr);
+    assert_eq!(world.lock().helpers.deleted, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn helpers_outlive_no_plugin() {
     // A deadline and an owner of its own in every one: whoever kills the plugin, Kubernetes ends it.
     let world = killed();

@@ -40,8 +40,8 @@ pub struct Helpers<'a> {
     api: &'a Api,
     namespace: &'a str,
     clock: Clock,
-    /// Name and uid of every Job that was created and not yet removed.
-    alive: RefCell<BTreeMap<String, String>>,
+    /// Every Job that was asked for and not yet removed, by name: its uid, or `None` for want of an answer.
+    alive: RefCell<BTreeMap<String, Option<String>>>,
     created: Cell<bool>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> Helpers<'a> {
         Self { api, namespace, clock, alive: RefCell::default(), created: Cell::new(false) }
     }
 
-    /// Whether any was created at all.
+    /// Whether any was created at all, or may have been.
     #[must_use]
     pub const fn created_any(&self) -> bool {
         self.created.get()
@@ -104,9 +104,20 @@ impl<'a> Helpers<'a> {
 
     /// Removes all that are left, and names those that could not be seen to go: they end by their own deadline.
     pub async fn remove_all(&self) -> Vec<String> {
-        let alive: Vec<Made> = self.alive.borrow().iter().map(|(job, uid)| Made { job: job.clone(), uid: uid.clone() }).collect();
-        let removed = join_all(alive.iter().map(|made| self.remove(made))).await;
-        removed.into_iter().zip(alive).filter(|(gone, _)| !gone).map(|(_, made)| made.job).collect()
+        let alive = self.alive.borrow().clone();
+        let removed = join_all(alive.iter().map(|(job, uid)| async move {
+            match uid {
+                Some(uid) => self.remove(&Made { job: job.clone(), uid: uid.clone() }).await,
+                None => self.was_not_made(job).await,
+            }
+        }));
+        removed.await.into_iter().zip(alive).filter(|(gone, _)| !gone).map(|(_, (job, _))| job).collect()
+    }
+
+    /// Whether a creation that was cut off has left nothing. What is there is not deleted: it may be another run's.
+    async fn was_not_made(&self, job: &str) -> bool {
+        sleep(PAUSE).await;
+        matches!(read(self.api, Resource::Jobs, self.namespace, job).await, Err(Denied::Gone))
     }
 
     async fn with_pod<T, F: Future<Output = T>>(&self, helper: &Helper, work: impl FnOnce(Pod) -> F) -> Result<T, Why> {
@@ -121,10 +132,10 @@ impl<'a> Helpers<'a> {
     }
 
     async fn make(&self, helper: &Helper) -> Result<Made, Why> {
-        let created = match create(self.api, Resource::Jobs, self.namespace, &helper.job, false).await {
+        let created = match self.ask_for(helper).await {
             Err(Denied::Exists) => {
                 self.clear(helper).await?;
-                create(self.api, Resource::Jobs, self.namespace, &helper.job, false).await
+                self.ask_for(helper).await
             }
             created => created,
         };
@@ -141,9 +152,19 @@ impl<'a> Helpers<'a> {
         })?;
         // Nothing is watched or deleted by its name alone.
         let uid = uid(&job).ok_or_else(|| unsure("the answer of the API server names no uid"))?.to_owned();
-        self.created.set(true);
-        self.alive.borrow_mut().insert(helper.name.clone(), uid.clone());
+        self.alive.borrow_mut().insert(helper.name.clone(), Some(uid.clone()));
         Ok(Made { job: helper.name.clone(), uid })
+    }
+
+    /// Creates the Job. It is on the list before the request leaves: whoever is interrupted in between would forget it.
+    async fn ask_for(&self, helper: &Helper) -> Result<Value, Denied> {
+        self.alive.borrow_mut().insert(helper.name.clone(), None);
+        self.created.set(true);
+        let created = create(self.api, Resource::Jobs, self.namespace, &helper.job, false).await;
+        if !matches!(created, Ok(_) | Err(Denied::Lost(_))) {
+            self.alive.borrow_mut().remove(&helper.name);
+        }
+        created
     }
 
     /// Takes away what an earlier run left, if it is ours and has ended.

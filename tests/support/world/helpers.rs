@@ -25,6 +25,8 @@ pub struct Helpers {
     pub recovery_log: Option<&'static str>,
     /// What is created is answered without its uid, as by something in between.
     pub nameless: bool,
+    /// What is created is there, and the answer never comes.
+    pub silent: bool,
     /// Deletions are accepted and nothing goes.
     pub undeletable: bool,
 }
@@ -150,6 +152,9 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
     object["metadata"]["uid"] = json!(format!("uid-{name}-{}", world.helpers.created.len()));
     world.helpers.created.push(object.clone());
     world.helpers.jobs.insert(name, object.clone());
+    if world.helpers.silent {
+        return Answer::Hang;
+    }
     if world.helpers.nameless {
         object["metadata"]["uid"] = Value::Null;
     }
