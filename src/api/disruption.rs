@@ -153,17 +153,20 @@ struct Term {
 
 impl RawVolume {
     fn into_model(self) -> Option<LocalVolume> {
-        let by_host = |term: &Term| term.match_expressions.iter().any(|expression| expression.key == "kubernetes.io/hostname");
+        let by_host = |expression: &&Expression| expression.key == "kubernetes.io/hostname" && expression.operator == "In";
+        let terms = self.spec.node_affinity.required.node_selector_terms;
+        let hosts = terms.iter().flat_map(|term| &term.match_expressions).filter(by_host);
+        let nodes: Vec<String> = hosts.flat_map(|expression| &expression.values).cloned().collect();
         let kind = if self.spec.local.is_some() {
             "local"
         } else if self.spec.host_path.is_some() {
             "hostPath"
-        } else if self.spec.node_affinity.required.node_selector_terms.iter().any(by_host) {
+        } else if !nodes.is_empty() {
             "bound to its node"
         } else {
             return None;
         };
-        Some(LocalVolume { name: self.metadata.name, kind: kind.to_owned() })
+        Some(LocalVolume { name: self.metadata.name, kind: kind.to_owned(), nodes })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::Api;
 use crate::api::objects::get_whole_stateful_set;
 use crate::decide::election::{Election, Outcome, elect, exit};
-use crate::decide::helper::{Helper, Plan, Template, inspections, recoveries};
+use crate::decide::helper::{Helper, Plan, Template, inspections, recoveries, unread};
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::fact::{Fact, Why};
 use crate::model::names::{Ordinal, Target};
@@ -106,9 +106,10 @@ pub async fn run(
     }
     let set = get_whole_stateful_set(api, &target.namespace, &target.name).await?;
     let template = &set["spec"]["template"];
-    let unread = report.seen.members.values().any(|member| matches!(member.files, Fact::Unknown(Why::NotRunning(_))));
-    if unread {
-        let plan = inspections(&report.seen, Template { set: &report.seen.objects.stateful_set, template });
+    if unread(&report.seen).next().is_some() {
+        let limit = options.depth.pod_timeout;
+        let homes = Box::pin(observe::homes(api, &report.seen, unread(&report.seen), limit)).await;
+        let plan = inspections(&report.seen, Template { set: &report.seen.objects.stateful_set, template }, &homes);
         report.cannot_be_read(&plan);
         if report.pass(helpers, plan.helpers.clone(), options.mode, &mut agree).await {
             let found = Box::pin(helpers.inspect(&plan.helpers)).await;
@@ -123,8 +124,7 @@ pub async fn run(
             return Ok(report);
         }
         if !report.election.all_read() {
-            report.not_recovered =
-                Some("recovery writes, so it waits until the files of every member are read (safety A4)".to_owned());
+            report.not_recovered = Some("recovery writes, so it waits until the files of every member are read".to_owned());
             return Ok(report);
         }
         let plan = recoveries(&report.seen, Template { set: &report.seen.objects.stateful_set, template }, &wanted);

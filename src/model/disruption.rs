@@ -25,4 +25,6 @@ pub struct LocalVolume {
     pub name: String,
     /// `local`, `hostPath`, or what else binds it.
     pub kind: String,
+    /// Names of the nodes that can mount it, by its node affinity; empty where that does not tell.
+    pub nodes: Vec<String>,
 }

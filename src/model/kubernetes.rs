@@ -71,6 +71,12 @@ impl StatefulSet {
         self.claim_templates.iter().find_map(of)
     }
 
+    /// The claims of one ordinal, by the set's claim templates.
+    pub fn claims_of(&self, ordinal: Ordinal) -> impl Iterator<Item = String> + use<'_> {
+        let pod = ordinal.pod(&self.name);
+        self.claim_templates.iter().map(move |template| format!("{template}-{pod}"))
+    }
+
     pub fn wanted(&self) -> impl Iterator<Item = Ordinal> + use<> {
         (self.start..self.start.saturating_add(self.replicas)).map(Ordinal)
     }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::api::objects::{Pods, Scope, latest_log, list_claims, list_pods};
+use crate::api::disruption::get_local_volumes;
+use crate::api::objects::{Pods, Scope, get_nodes, latest_log, list_claims, list_pods};
 use crate::api::{Api, Password, PodRef};
 use crate::failure::Failure;
 use crate::model::fact::{Fact, Why};
-use crate::model::kubernetes::{ContainerState, Pod, StatefulSet};
+use crate::model::kubernetes::{ContainerState, Node, Pod};
 use crate::model::names::{Ordinal, Target};
 use crate::model::recovered::{Recovered, RecoveredBy, at_rest_in_log};
 use crate::model::snapshot::{Member, Snapshot};
@@ -36,10 +37,10 @@ pub async fn datadirs(api: &Api, target: &Target, depth: Depth) -> Result<Snapsh
     let set = &seen.objects.stateful_set;
     let claims = claims.map(|mut found| {
         let mut claims = found.remove(&target.namespace).unwrap_or_default();
-        claims.retain(|claim| ordinal_of(set, &claim.name).is_some());
+        claims.retain(|claim| set.ordinal_of_claim(&claim.name).is_some());
         claims
     });
-    let claimed = claims.known().into_iter().flatten().filter_map(|claim| ordinal_of(set, &claim.name));
+    let claimed = claims.known().into_iter().flatten().filter_map(|claim| set.ordinal_of_claim(&claim.name));
     let ordinals: BTreeSet<Ordinal> = claimed.chain(seen.members.keys().copied()).collect();
     for ordinal in with_gaps(&ordinals, set.start) {
         let why = Why::NotRunning(format!("there is no pod {}", ordinal.pod(&set.name)));
@@ -57,10 +58,32 @@ fn with_gaps(ordinals: &BTreeSet<Ordinal>, start: u32) -> BTreeSet<Ordinal> {
     gaps.chain(ordinals.iter().copied()).collect()
 }
 
-/// The ordinal a claim belongs to, if it is of the set's own templates.
-fn ordinal_of(set: &StatefulSet, claim: &str) -> Option<Ordinal> {
-    let of = |template: &String| claim.strip_prefix(template.as_str())?.strip_prefix('-').map(str::to_owned);
-    set.claim_templates.iter().filter_map(of).find_map(|pod| Ordinal::of_pod(&set.name, &pod))
+/// The nodes on whose disks volumes of these ordinals lie, by claim: no pod is there that would tell. An extra: what cannot be
+/// read is left out.
+pub async fn homes(
+    api: &Api,
+    seen: &Snapshot,
+    ordinals: impl Iterator<Item = Ordinal>,
+    limit: Duration,
+) -> BTreeMap<String, Node> {
+    let set = &seen.objects.stateful_set;
+    let wanted: BTreeSet<String> = ordinals.flat_map(|ordinal| set.claims_of(ordinal)).collect();
+    let claims = seen.objects.claims.known().into_iter().flatten().filter(|claim| wanted.contains(&claim.name));
+    let volumes: BTreeMap<&str, &str> =
+        claims.filter_map(|claim| Some((claim.volume.as_deref()?, claim.name.as_str()))).collect();
+    let found = async {
+        let local = get_local_volumes(api, volumes.keys().copied()).await.known().ok().cloned().unwrap_or_default();
+        let alone = local.iter().filter_map(|volume| match volume.nodes.as_slice() {
+            [node] => Some((volumes[volume.name.as_str()].to_owned(), node.as_str())),
+            _ => None,
+        });
+        let by_claim: BTreeMap<String, &str> = alone.collect();
+        let names: BTreeSet<&str> = by_claim.values().copied().collect();
+        let nodes = get_nodes(api, names).await.known().ok().cloned().unwrap_or_default();
+        let home = |(claim, name): (String, &str)| Some((claim, nodes.iter().find(|node| node.name == name)?.clone()));
+        by_claim.into_iter().filter_map(home).collect()
+    };
+    timeout(limit, found).await.unwrap_or_default()
 }
 
 /// Looks again at containers that crash and start again, for as long as `window`: each lives for some seconds at a time.

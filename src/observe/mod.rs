@@ -32,7 +32,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::target_name::TargetName;
 use crate::process::Clock;
 
-pub use datadirs::{catch, datadirs, in_logs};
+pub use datadirs::{catch, datadirs, homes, in_logs};
 
 use extras::Extras;
 use probe::{END, Looks, Sample};

@@ -180,7 +180,7 @@ fn replication_keeps_its_primary_and_its_sources() {
 
 #[test]
 fn a_local_volume_is_told_and_weighs_more_when_the_node_goes() {
-    let volumes = Fact::Known(vec![LocalVolume { name: "pv-1".into(), kind: "local".into() }]);
+    let volumes = Fact::Known(vec![LocalVolume { name: "pv-1".into(), kind: "local".into(), nodes: Vec::new() }]);
     let beside = Beside { volumes, ..budget(1) };
     let (_, pod) = decided(&healthy_galera(), &pods(&[1]), &beside);
     let (_, node) = decided(&healthy_galera(), &Stop { nodes: true, ..pods(&[1]) }, &beside);

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::model::names::Ordinal;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
-pub use plan::{Plan, inspections, recoveries};
+pub use plan::{Plan, inspections, recoveries, unread};
 
 /// What a helper pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

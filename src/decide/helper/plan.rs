@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::exit::{database, runs};
 use crate::model::fact::{Fact, Why};
-use crate::model::kubernetes::NodeReady;
+use crate::model::kubernetes::{Node, NodeReady};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::{Member, Snapshot};
 
@@ -17,25 +17,36 @@ pub struct Plan {
     pub impossible: BTreeMap<Ordinal, String>,
 }
 
-/// A helper for every ordinal whose files nobody else can read: no pod, or a container that does not run.
-#[must_use]
-pub fn inspections(seen: &Snapshot, template: Template<'_>) -> Plan {
+/// Ordinals whose files nobody else can read: no pod, or a container that does not run.
+pub fn unread(seen: &Snapshot) -> impl Iterator<Item = Ordinal> {
     let unread = seen.members.iter().filter(|(_, member)| matches!(member.files, Fact::Unknown(Why::NotRunning(_))));
-    plan(seen, template, Kind::Inspect, unread.map(|(ordinal, _)| *ordinal))
+    unread.map(|(ordinal, _)| *ordinal)
+}
+
+/// A helper for every one of [`unread`]. `homes`: the node that alone can mount a claim, where that is known.
+#[must_use]
+pub fn inspections(seen: &Snapshot, template: Template<'_>, homes: &BTreeMap<String, Node>) -> Plan {
+    plan(seen, template, Kind::Inspect, unread(seen), homes)
 }
 
 /// A helper for every one of `which`, each with its files known.
 #[must_use]
 pub fn recoveries(seen: &Snapshot, template: Template<'_>, which: &BTreeSet<Ordinal>) -> Plan {
-    plan(seen, template, Kind::Recover, which.iter().copied())
+    plan(seen, template, Kind::Recover, which.iter().copied(), &BTreeMap::new())
 }
 
-fn plan(seen: &Snapshot, template: Template<'_>, kind: Kind, ordinals: impl Iterator<Item = Ordinal>) -> Plan {
+fn plan(
+    seen: &Snapshot,
+    template: Template<'_>,
+    kind: Kind,
+    ordinals: impl Iterator<Item = Ordinal>,
+    homes: &BTreeMap<String, Node>,
+) -> Plan {
     let mut plan = Plan::default();
     for ordinal in ordinals {
         let Some(member) = seen.members.get(&ordinal) else { continue };
         let datadir = member.files.known().ok().map(|disk| disk.datadir.as_str());
-        let helper = obstacle(seen, ordinal, member, kind)
+        let helper = obstacle(seen, ordinal, member, kind, homes)
             .map_or_else(|| template.helper(ordinal, kind, member.pod.as_ref(), datadir), Err);
         match helper {
             Ok(helper) => plan.helpers.push(helper),
@@ -45,14 +56,13 @@ fn plan(seen: &Snapshot, template: Template<'_>, kind: Kind, ordinals: impl Iter
     plan
 }
 
-fn obstacle(seen: &Snapshot, ordinal: Ordinal, member: &Member, kind: Kind) -> Option<String> {
+fn obstacle(seen: &Snapshot, ordinal: Ordinal, member: &Member, kind: Kind, homes: &BTreeMap<String, Node>) -> Option<String> {
     if kind == Kind::Recover && runs(seen, member) {
         let name = database(seen, member).map_or("mariadb", |container| container.name.as_str());
         return Some(format!("container {name} runs: no position is recovered beside a server"));
     }
     let claims = seen.objects.claims.known().ok()?;
-    let pod = ordinal.pod(&seen.target.name);
-    for name in seen.objects.stateful_set.claim_templates.iter().map(|template| format!("{template}-{pod}")) {
+    for name in seen.objects.stateful_set.claims_of(ordinal) {
         match claims.iter().find(|claim| claim.name == name) {
             None => return Some(format!("there is no volume claim {name}")),
             Some(claim) if claim.phase != "Bound" => {
@@ -60,13 +70,22 @@ fn obstacle(seen: &Snapshot, ordinal: Ordinal, member: &Member, kind: Kind) -> O
             }
             Some(_) => {}
         }
+        if let Some((node, trouble)) = homes.get(&name).and_then(|node| Some((&node.name, trouble(&node.ready)?))) {
+            return Some(format!("the volume of {name} is on node {node}, which {trouble}"));
+        }
     }
     let node = member.pod.as_ref()?.node.as_ref()?;
     let nodes = seen.objects.nodes.known().ok()?;
-    match nodes.iter().find(|known| known.name == *node).map(|known| &known.ready) {
-        Some(NodeReady::Yes) => None,
-        Some(NodeReady::No(why)) => Some(format!("its node {node} is not ready ({why})")),
-        Some(NodeReady::Silent { .. }) => Some(format!("its node {node} is silent")),
+    match nodes.iter().find(|known| known.name == *node) {
+        Some(known) => trouble(&known.ready).map(|trouble| format!("its node {node} {trouble}")),
         None => Some(format!("its node {node} does not exist any more")),
+    }
+}
+
+fn trouble(ready: &NodeReady) -> Option<String> {
+    match ready {
+        NodeReady::Yes => None,
+        NodeReady::No(why) => Some(format!("is not ready ({why})")),
+        NodeReady::Silent { .. } => Some("is silent".to_owned()),
     }
 }

@@ -1,12 +1,12 @@
 //! Helper pods as they would be created, and the rules that they keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::model::fact::{Fact, Why};
-use crate::model::kubernetes::{ContainerState, NodeReady};
+use crate::model::kubernetes::{ContainerState, Node, NodeReady};
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{healthy_galera, stateful_set};
 
@@ -210,7 +210,7 @@ fn ordinals(plan: &Plan) -> (Vec<u32>, Vec<(u32, &str)>) {
 fn helpers_are_planned_where_they_are_of_use() {
     let template = template();
     let inspected =
-        |seen: &Snapshot| inspections(seen, Template { set: &seen.objects.stateful_set, template: &template });
+        |seen: &Snapshot| inspections(seen, Template { set: &seen.objects.stateful_set, template: &template }, &BTreeMap::new());
     let mut seen = healthy_galera();
     assert_eq!(ordinals(&inspected(&seen)), (vec![], vec![]));
     (0..3).for_each(|ordinal| down(&mut seen, ordinal));
@@ -226,6 +226,23 @@ fn helpers_are_planned_where_they_are_of_use() {
         (2, "there is no volume claim data-db-2"),
     ];
     assert_eq!(ordinals(&inspected(&seen)), (vec![], impossible));
+}
+
+#[test]
+fn a_volume_on_a_node_that_is_silent_is_waited_for_by_no_helper() {
+    let template = template();
+    let mut seen = healthy_galera();
+    for ordinal in 0..3 {
+        down(&mut seen, ordinal);
+        seen.members.get_mut(&Ordinal(ordinal)).unwrap().pod = None;
+    }
+    let node = |name: &str, ready| Node { name: name.to_owned(), ready, cordoned: false, taints: Vec::new() };
+    let homes = BTreeMap::from([
+        ("data-db-0".to_owned(), node("node-0", NodeReady::Yes)),
+        ("data-db-1".to_owned(), node("node-1", NodeReady::Silent { since: None })),
+    ]);
+    let plan = inspections(&seen, Template { set: &seen.objects.stateful_set, template: &template }, &homes);
+    assert_eq!(ordinals(&plan), (vec![0, 2], vec![(1, "the volume of data-db-1 is on node node-1, which is silent")]));
 }
 
 #[test]
