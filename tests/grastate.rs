@@ -292,4 +292,10 @@ async fn other_clusters_and_wrong_names_are_one_sentence() {
     let server = several.serve().await;
     let unnamed = run(&server, &["galera", "grastate", "-n", "shop"]).await;
     insta::assert_snapshot!("several", unnamed.text(&server));
+    let plain = stopped();
+    let server = plain.serve().await;
+    let called = run(&server, &["galera", "grastate", "mariadb/db", "-n", "shop", "--yes"]).await;
+    assert_eq!(called.exit, 1, "{}", called.text(&server));
+    assert!(called.stderr.contains("no MariaDB db is seen") && called.stderr.contains("sts/db"), "{}", called.stderr);
+    assert!(plain.lock().helpers.created.is_empty());
 }

@@ -12,6 +12,7 @@ use crate::model::fact::{Fact, Why};
 use crate::model::names::{Ordinal, Target};
 use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
+use crate::model::target_name::TargetName;
 use crate::model::topology::Topology;
 use crate::observe::{self, Depth};
 
@@ -22,7 +23,9 @@ use super::{Consent, Mode};
 pub const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct Options<'a> {
+    /// What the user called the cluster, if that was more than its namespace.
+    pub name: Option<&'a TargetName>,
     pub depth: Depth,
     /// Recover positions that the files do not tell.
     pub recover: bool,
@@ -74,15 +77,16 @@ pub enum Stopped {
 /// One run. `helpers` is given by the caller, who removes what is left however this ends.
 ///
 /// # Errors
-/// The set or its pods could not be read; it is no Galera cluster.
+/// The set or its pods could not be read; it is no Galera cluster, or not of the kind that it was called.
 pub async fn run(
     api: &Api,
     target: &Target,
-    options: Options,
+    options: Options<'_>,
     helpers: &Helpers<'_>,
     mut agree: impl AsyncFnMut(&[Helper]) -> Consent,
 ) -> Result<Report, Failure> {
     let mut seen = Box::pin(observe::datadirs(api, target, options.depth)).await?;
+    options.name.map_or(Ok(()), |name| observe::is_of_kind(name, &seen))?;
     refuse_others(&seen)?;
     let mut report = Report {
         election: elect(&seen, &BTreeMap::new()),

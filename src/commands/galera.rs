@@ -48,7 +48,8 @@ pub fn grastate(request: &Request, args: &Grastate, process: &mut Process, print
             }
         };
         let depth = Depth { exec: true, pod_timeout: request.pod_timeout, clock: process.clock };
-        let options = Options { depth, recover: args.recover_positions, mode: mode(args.write.dry_run) };
+        let name = args.target.as_ref();
+        let options = Options { name, depth, recover: args.recover_positions, mode: mode(args.write.dry_run) };
         let run = limited(args.write.timeout, Box::pin(grastate::run(&api, &target, options, &helpers, agree)));
         let report = until_interrupted(process.signals, run).await;
         // However it ended: what was created is taken away again. A second Ctrl-C leaves it to its own deadline.

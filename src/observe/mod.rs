@@ -63,12 +63,22 @@ pub struct Depth {
 pub async fn named(api: &Api, name: &TargetName, depth: Depth) -> Result<Snapshot, Failure> {
     let target = Target { namespace: api.namespace().to_owned(), name: name.name().to_owned() };
     let seen = cluster(api, &target, depth).await?;
+    is_of_kind(name, &seen)?;
+    Ok(seen)
+}
+
+/// Whether the cluster is what the user called it.
+///
+/// # Errors
+/// `mariadb/NAME` names a set that no `MariaDB` object is known to manage.
+pub fn is_of_kind(name: &TargetName, seen: &Snapshot) -> Result<(), Failure> {
     match (name, &seen.objects.manager) {
         (TargetName::MariaDb(name), Manager::StatefulSet) => {
-            let message = format!("no MariaDB {name} is seen in namespace {}, only a StatefulSet of that name", target.namespace);
+            let namespace = &seen.target.namespace;
+            let message = format!("no MariaDB {name} is seen in namespace {namespace}, only a StatefulSet of that name");
             Err(Failure::new(Kind::NotFound, message).hint(format!("name the set instead: sts/{name}")))
         }
-        _ => Ok(seen),
+        _ => Ok(()),
     }
 }
 
