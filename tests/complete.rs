@@ -1,9 +1,11 @@
 //! Completion, the whole program in this process: as kubectl asks it, and as the shells' scripts do.
 
+mod shells;
+
 use kubectl_mariadb::process::Process;
 
 use crate::support::server::{Answer, Server};
-use crate::support::world::{Cluster, World};
+use crate::support::world::{Cluster, Shared, World};
 
 /// The machine may be busy: what is offered is the question here, not how fast.
 const TIMEOUT: &str = "KUBECTL_MARIADB_COMPLETION_TIMEOUT";
@@ -19,7 +21,7 @@ async fn offered(server: &Server, line: &str) -> String {
     captured.stdout()
 }
 
-async fn fleet() -> (crate::support::world::Shared, Server) {
+async fn fleet() -> (Shared, Server) {
     let clusters =
         [Cluster::galera("shop", "db", 2), Cluster::replication("shop", "orders", 1), Cluster::galera("depot", "stock", 1)];
     let world = World::with(clusters);
@@ -82,39 +84,4 @@ async fn a_cluster_costs_two_requests_whatever_there_is() {
     let (_world, server) = fleet().await;
     offered(&server, "status ").await;
     insta::assert_snapshot!("requests", server.log().text());
-}
-
-/// The script of bash, run by bash, asks the program and offers what it says.
-#[tokio::test]
-async fn bash_offers_what_the_program_says() {
-    let (_world, server) = fleet().await;
-    let kubeconfig = server.kubeconfig();
-    let bash = |line: &'static str, kind: u8| {
-        let kubeconfig = kubeconfig.clone();
-        tokio::task::spawn_blocking(move || {
-            let program = env!("CARGO_BIN_EXE_kubectl-mariadb");
-            // As bash calls it: words parted at blanks and at `=`.
-            let driver = r#"
-                source <("$1" completion bash)
-                read -ra COMP_WORDS <<< "${2//=/ = }"
-                [[ $2 == *' ' ]] && COMP_WORDS+=('')
-                COMP_WORDS=("$1" "${COMP_WORDS[@]}")
-                COMP_CWORD=$(( ${#COMP_WORDS[@]} - 1 )) COMP_TYPE=$3
-                _kubectl_mariadb && printf '%s\n' "${COMPREPLY[@]}"
-            "#;
-            let mut bash = std::process::Command::new("bash");
-            bash.args(["--norc", "-c", driver, "driver", program, line, &kind.to_string()])
-                .env("KUBECONFIG", kubeconfig)
-                .env(TIMEOUT, "1m");
-            let ended = bash.output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{line}");
-            String::from_utf8(ended.stdout).unwrap()
-        })
-    };
-    assert_eq!(bash("status ", 9).await.unwrap(), "db\norders\n");
-    assert_eq!(bash("status o", 63).await.unwrap(), "orders\n");
-    assert_eq!(bash("status ", 63).await.unwrap(), "db  (StatefulSet, 2 replicas)\norders  (StatefulSet, 1 replica)\n");
-    assert_eq!(bash("status --namespace=dep", 9).await.unwrap(), "depot\n");
-    assert_eq!(bash("status --namespace=depot ", 9).await.unwrap(), "stock\n");
-    assert_eq!(bash("status db ", 9).await.unwrap(), "\n");
 }

@@ -8,7 +8,9 @@ function __kubectl_mariadb_offer
     for line in ($typed[1] __complete $typed[2..-1] "$last" 2>/dev/null)
         switch $line
             case ':0'
-                __fish_complete_path (string replace --regex -- '^-.*=' '' "$last")
+                for path in (__fish_complete_path (string replace --regex -- '^-.*=' '' "$last"))
+                    echo -- "$flag$path"
+                end
             case ':*' ''
             case '*'
                 echo -- "$flag$line"
