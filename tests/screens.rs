@@ -23,6 +23,8 @@ const PICTURES: &[Picture] = &[
     Picture { file: "fleet", columns: 80, args: &["status", "-A"], world: fleet },
     Picture { file: "split-brain", columns: 80, args: &["status", "db"], world: split_brain },
     Picture { file: "no-exec-right", columns: 80, args: &["status", "db"], world: no_exec_right },
+    Picture { file: "grastate", columns: 80, args: &["galera", "grastate", "db", "--recover-positions", "--yes"], world: killed },
+    Picture { file: "can-stop", columns: 80, args: &["can-stop", "--node", "n1"], world: node },
 ];
 
 fn hung_member() -> Shared {
@@ -59,6 +61,22 @@ fn no_exec_right() -> Shared {
     world
 }
 
+/// All killed at one moment with db-1 further than the others; the set is scaled to 0.
+fn killed() -> Shared {
+    let mut db = Cluster::galera("shop", "db", 3);
+    db.as_galera().kill(&[0, 1, 2]);
+    db.as_galera().behind(0, 6);
+    db.as_galera().behind(2, 1);
+    db.replicas = 0;
+    (0..3).for_each(|ordinal| db.member(ordinal).pod = Pod::Absent);
+    World::with([db])
+}
+
+/// The first pod of each cluster is on n1: a member that others can do without, and a primary.
+fn node() -> Shared {
+    World::with([Cluster::galera("shop", "db", 3), Cluster::replication("shop", "users", 2)])
+}
+
 /// As a terminal of this width would get it, colours included.
 async fn shown(picture: &Picture) -> String {
     let server = (picture.world)().serve().await;
@@ -67,7 +85,8 @@ async fn shown(picture: &Picture) -> String {
     process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
     process.terminal.width = Some(picture.columns);
     tokio::task::spawn_blocking(move || kubectl_mariadb::run(process)).await.unwrap();
-    format!("$ kubectl mariadb {}\n{}{}", picture.args.join(" "), captured.stdout(), captured.stderr())
+    // What is said on the way comes before the answer.
+    format!("$ kubectl mariadb {}\n{}{}", picture.args.join(" "), captured.stderr(), captured.stdout())
 }
 
 #[tokio::test]
