@@ -1,11 +1,7 @@
-//! Objects that are listed once and then followed: what is in memory is what the API server has, a moment later.
-//!
-//! One task per kind of objects: a list, then watches from where the last one ended. A version that the API server has
-//! forgotten (410) is a new list. What breaks on the way is waited for ([`Reach`]) or tried again with growing pauses; what
-//! was seen last stays until then.
+//! One kind of objects, followed: a list, then watches from where the last one ended.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::io::AsyncBufReadExt as _;
@@ -13,22 +9,16 @@ use futures::stream::StreamExt as _;
 use kube::core::Request;
 use kube::core::params::{ListParams, WatchParams};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::{Key, State, Watcher, What, locked};
+use crate::api::Ask;
+use crate::api::backoff::{Backoff, random};
+use crate::api::objects::{PAGE, Page};
+use crate::api::trouble::Trouble;
 use crate::failure::Kind;
-use crate::model::fact::{Fact, Lost, Why};
-use crate::model::kubernetes::{Claim, EndpointSlice, Event, Node, Service, StatefulSet};
-use crate::model::operator::{ApiGroup, OperatorView};
-use crate::process::Clock;
-
-use super::backoff::{Backoff, random};
-use super::objects::{ByNamespace, OwnedPod, PAGE, Page, Pods, Scope, served};
-use super::reach::Reach;
-use super::trouble::Trouble;
-use super::{Api, Ask, raw};
+use crate::model::fact::{Lost, Why};
 
 /// How long the API server keeps one watch; it ends all of them after some minutes anyway. Spread, so that not all watches
 /// begin anew at one moment.
@@ -40,102 +30,6 @@ const SLACK: Duration = Duration::from_secs(10);
 const WITHOUT_WATCH: Duration = Duration::from_secs(10);
 /// Between attempts to read what the user had no right to read.
 const FORBIDDEN: Duration = Duration::from_secs(60);
-
-/// Namespace and name.
-type Key = (String, String);
-
-/// What every task needs.
-#[derive(Clone)]
-pub struct Watcher {
-    pub api: Api,
-    pub reach: Reach,
-    pub clock: Clock,
-    /// Told after every change.
-    pub changed: Arc<Notify>,
-}
-
-/// The objects of one kind as of now. Dropping it ends the watch.
-pub struct Followed<T> {
-    state: Arc<Mutex<State<T>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-struct State<T> {
-    objects: BTreeMap<Key, T>,
-    /// Why there are none: not listed yet, or no right to.
-    unknown: Option<Why>,
-    /// The API server answers something else than objects, although it did before.
-    lost: Option<Lost>,
-    /// Since something was heard last.
-    failures: u32,
-}
-
-impl<T> Drop for Followed<T> {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl<T: Clone> Followed<T> {
-    /// Whether there has been an answer, be it a refusal.
-    #[must_use]
-    pub fn is_known(&self) -> bool {
-        self.state().unknown != Some(Why::NotAsked)
-    }
-
-    /// Why there are none.
-    #[must_use]
-    pub fn unknown(&self) -> Option<Why> {
-        self.state().unknown.clone()
-    }
-
-    /// All of them, by namespace and name.
-    #[must_use]
-    pub fn all(&self) -> Fact<Vec<T>> {
-        let state = self.state();
-        match &state.unknown {
-            None => Fact::Known(state.objects.values().cloned().collect()),
-            Some(why) => Fact::Unknown(why.clone()),
-        }
-    }
-
-    #[must_use]
-    pub fn by_namespace(&self) -> Fact<ByNamespace<T>> {
-        let state = self.state();
-        if let Some(why) = &state.unknown {
-            return Fact::Unknown(why.clone());
-        }
-        let mut found = ByNamespace::new();
-        for ((namespace, _), object) in &state.objects {
-            found.entry(namespace.clone()).or_default().push(object.clone());
-        }
-        Fact::Known(found)
-    }
-
-    /// Since when, and why, nothing new is heard of them.
-    #[must_use]
-    pub fn lost(&self) -> Option<Lost> {
-        self.state().lost.clone()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        locked(&self.state)
-    }
-}
-
-fn locked<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Which objects, and how to read one.
-struct What<T> {
-    group: &'static str,
-    resource: &'static str,
-    namespace: Option<String>,
-    labels: Option<String>,
-    fields: Option<String>,
-    read: fn(Value) -> Result<Option<T>, serde_json::Error>,
-}
 
 /// One line of a watch.
 #[derive(Deserialize)]
@@ -152,110 +46,14 @@ enum End {
     Expired,
 }
 
-impl Watcher {
-    /// The StatefulSets that run MariaDB: one by its name, or those a label selector finds.
-    #[must_use]
-    pub fn stateful_sets(&self, scope: Scope<'_>, name: Option<&str>, labels: Option<&str>) -> Followed<StatefulSet> {
-        self.follow(What {
-            group: "/apis/apps/v1",
-            resource: "statefulsets",
-            namespace: scope.namespace().map(str::to_owned),
-            labels: labels.map(str::to_owned),
-            fields: name.map(|name| format!("metadata.name={name}")),
-            read: |object| Ok(from_value::<raw::StatefulSet>(object)?.into_model()),
-        })
-    }
-
-    #[must_use]
-    pub fn pods(&self, scope: Scope<'_>, which: &Pods<'_>) -> Followed<OwnedPod> {
-        let read = |object| Ok(from_value::<raw::Pod>(object)?.into_model().map(second));
-        self.follow(What { labels: Some(which.selector()), ..whole("/api/v1", "pods", scope, read) })
-    }
-
-    #[must_use]
-    pub fn claims(&self, scope: Scope<'_>) -> Followed<Claim> {
-        self.follow(whole("/api/v1", "persistentvolumeclaims", scope, |object| {
-            Ok(from_value::<raw::Claim>(object)?.into_model().map(second))
-        }))
-    }
-
-    #[must_use]
-    pub fn services(&self, scope: Scope<'_>) -> Followed<Service> {
-        self.follow(whole("/api/v1", "services", scope, |object| {
-            Ok(from_value::<raw::Service>(object)?.into_model().map(second))
-        }))
-    }
-
-    #[must_use]
-    pub fn endpoint_slices(&self, scope: Scope<'_>) -> Followed<EndpointSlice> {
-        self.follow(whole("/apis/discovery.k8s.io/v1", "endpointslices", scope, |object| {
-            Ok(from_value::<raw::EndpointSlice>(object)?.into_model().map(second))
-        }))
-    }
-
-    /// Events that may tell of trouble.
-    #[must_use]
-    pub fn events(&self, scope: Scope<'_>) -> Followed<Event> {
-        let read = |object| Ok(from_value::<raw::Event>(object)?.into_model().map(second));
-        self.follow(What { fields: Some(super::objects::telling()), ..whole("/api/v1", "events", scope, read) })
-    }
-
-    /// The `MariaDB` objects of one group of mariadb-operator.
-    #[must_use]
-    pub fn operator_views(&self, scope: Scope<'_>, group: ApiGroup) -> Followed<OperatorView> {
-        fn of(object: Value, group: ApiGroup) -> Result<Option<OperatorView>, serde_json::Error> {
-            Ok(Some(from_value::<raw::MariaDb>(object)?.into_model(group)))
-        }
-        let read: fn(Value) -> Result<Option<OperatorView>, serde_json::Error> = match group {
-            ApiGroup::MariaDb => |object| of(object, ApiGroup::MariaDb),
-            ApiGroup::Enterprise => |object| of(object, ApiGroup::Enterprise),
-            ApiGroup::Mmontes => |object| of(object, ApiGroup::Mmontes),
-            ApiGroup::FirstMmontes => |object| of(object, ApiGroup::FirstMmontes),
-        };
-        self.follow(whole(served(group), "mariadbs", scope, read))
-    }
-
-    /// One node, or all.
-    #[must_use]
-    pub fn nodes(&self, name: Option<&str>) -> Followed<Node> {
-        let read = |object| Ok(Some(from_value::<raw::Node>(object)?.into_model()));
-        let fields = name.map(|name| format!("metadata.name={name}"));
-        self.follow(What { fields, ..whole("/api/v1", "nodes", Scope::AllNamespaces, read) })
-    }
-
-    fn follow<T: Send + 'static>(&self, what: What<T>) -> Followed<T> {
-        let state = State { objects: BTreeMap::new(), unknown: Some(Why::NotAsked), lost: None, failures: 0 };
-        let state = Arc::new(Mutex::new(state));
-        let following = Following { watcher: self.clone(), what, state: Arc::clone(&state) };
-        Followed { state, task: tokio::spawn(following.run()) }
-    }
-}
-
-fn whole<T>(
-    group: &'static str,
-    resource: &'static str,
-    scope: Scope<'_>,
-    read: fn(Value) -> Result<Option<T>, serde_json::Error>,
-) -> What<T> {
-    What { group, resource, namespace: scope.namespace().map(str::to_owned), labels: None, fields: None, read }
-}
-
-fn from_value<T: DeserializeOwned>(object: Value) -> Result<T, serde_json::Error> {
-    serde_json::from_value(object)
-}
-
-fn second<A, B>((_, object): (A, B)) -> B {
-    object
-}
-
-struct Following<T> {
-    watcher: Watcher,
-    what: What<T>,
-    state: Arc<Mutex<State<T>>>,
+pub struct Following<T> {
+    pub watcher: Watcher,
+    pub what: What<T>,
+    pub state: Arc<Mutex<State<T>>>,
 }
 
 impl<T> Following<T> {
-    async fn run(self) {
+    pub async fn run(self) {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
         let mut reached = self.watcher.reach.follow();
         // From where to watch; none: list first.
