@@ -41,7 +41,8 @@ fn read(log: &str) -> Result<Position, String> {
         Err(_) if log.lines().any(locked) => Err("another server holds the data directory".to_owned()),
         Err(why) => {
             // The server's last word is always the same.
-            let mut errors = log.lines().rev().filter_map(|line| Some(line.split_once("[ERROR] ")?.1.trim()));
+            let mut errors =
+                log.lines().rev().filter_map(|line| Some(line.split_once("[ERROR] ")?.1.trim().trim_end_matches('.')));
             let error = errors.find(|error| *error != "Aborting");
             Err(error.map_or(why, |error| format!("recovery failed: {error}")))
         }

@@ -9,8 +9,9 @@ for server in mariadbd mysqld /opt/bitnami/mariadb/sbin/mariadbd /opt/bitnami/ma
   command -v "$server" >/dev/null 2>&1 && break
 done
 command -v "$server" >/dev/null 2>&1 || refuse "the image has no mariadbd"
-# Nobody joins anybody here. With mariabackup the server would want a cluster address first, which some get from a start script.
-set -- "$@" "--datadir=$datadir" --wsrep-recover --wsrep-sst-method=rsync --skip-log-error
+# Recovery joins nobody, and yet the server wants an address, which some sets give it in a start script only. An empty one would
+# found a cluster; at this one there is nobody.
+set -- "$@" "--datadir=$datadir" --wsrep-recover --wsrep-cluster-address=gcomm://127.0.0.1 --skip-log-error
 [ ! -e /opt/bitnami/mariadb/conf/my.cnf ] || set -- --defaults-file=/opt/bitnami/mariadb/conf/my.cnf "$@"
 [ "$(id -u)" != 0 ] || set -- "$@" --user=mysql
 "$server" "$@" 2>&1
