@@ -208,11 +208,13 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
     ]
 }
 
-/// What takes minutes of waiting, and is the same on every version. The set of the chart is parallel.
+/// What takes minutes of waiting, and is the same on every version; and the other sources.
 fn slow_groups(version: Version) -> Vec<Group> {
-    vec![
+    let (plain, bitnami) = (Shape::new(Kind::Galera, version), Shape::bitnami(version));
+    let operator = Shape::operator(Kind::Galera, version);
+    let mut groups = vec![
         group(
-            Shape::new(Kind::Galera, version),
+            plain.clone(),
             &[
                 ("grastate::killed_plugin", KEEPS, grastate::helpers::killed_plugin),
                 ("grastate::simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop),
@@ -223,15 +225,32 @@ fn slow_groups(version: Version) -> Vec<Group> {
             &[("grastate::crash_loop", SPOILS, grastate::outage::crash_loop)],
         ),
         group(
-            Shape::bitnami(version),
+            bitnami.clone(),
             &[
-                ("grastate::bitnami_clean_stop", KEEPS, grastate::outage::clean_stop),
-                ("grastate::bitnami_foreign_history", KEEPS, grastate::volumes::foreign_history),
-                ("grastate::bitnami_crash", SPOILS, grastate::outage::crash),
-                ("grastate::bitnami_simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop),
+                ("grastate::clean_stop", KEEPS, grastate::outage::clean_stop),
+                ("grastate::foreign_history", KEEPS, grastate::volumes::foreign_history),
+                ("grastate::volume_gone", KEEPS, grastate::volumes::volume_gone),
+                ("grastate::crash", SPOILS, grastate::outage::crash),
             ],
         ),
-    ]
+        group(
+            operator.clone(),
+            &[
+                ("grastate::clean_stop", KEEPS, grastate::operator::clean_stop),
+                ("grastate::crash", KEEPS, grastate::operator::crash),
+                ("grastate::foreign_history", SPOILS, grastate::volumes::foreign_history),
+            ],
+        ),
+        group(operator.clone(), &[("grastate::volume_gone", SPOILS, grastate::volumes::volume_gone)]),
+    ];
+    groups.push(group(operator.clone(), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]));
+    groups.extend(
+        [bitnami.clone(), operator.clone()]
+            .map(|shape| group(shape, &[("grastate::simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop)])),
+    );
+    let lost = [("grastate::lost_node", SPOILS, grastate::volumes::lost_node as Body)];
+    groups.extend([plain, bitnami, operator].map(|shape| Group { alone: true, ..group(shape, &lost) }));
+    groups
 }
 
 /// Those that have the bed to themselves.

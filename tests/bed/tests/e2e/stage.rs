@@ -64,7 +64,10 @@ impl Stage {
         let possible = [self.cluster.pod(0)?, self.cluster.pod(1)?];
         let began = Instant::now();
         loop {
-            if let Some(paused) = possible.iter().find_map(|donor| self.faults.pause(donor, "rsync").ok()) {
+            // As the set's method of transfer has it.
+            let copies = ["rsync", "mariadb-backup", "mariabackup"];
+            let both = possible.iter().flat_map(|donor| copies.map(|copy| (donor, copy)));
+            if let Some(paused) = both.into_iter().find_map(|(donor, copy)| self.faults.pause(donor, copy).ok()) {
                 return Ok(paused);
             }
             ensure!(began.elapsed() < SOON, "no state transfer began");

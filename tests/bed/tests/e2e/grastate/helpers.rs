@@ -46,7 +46,7 @@ pub fn killed_plugin(stage: &Stage) -> Result<()> {
     scale_back(stage)
 }
 
-fn helper_pods(stage: &Stage) -> Result<Vec<Value>> {
+pub(super) fn helper_pods(stage: &Stage) -> Result<Vec<Value>> {
     let list = stage.cluster.kubectl(&["get", "pods", "-l", "kubectl-mariadb/helper", "-o", "json"])?;
     let mut list: Value = serde_json::from_str(&list)?;
     Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())

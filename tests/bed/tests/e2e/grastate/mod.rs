@@ -2,6 +2,7 @@
 //! stays in the cluster.
 
 pub mod helpers;
+pub mod operator;
 pub mod outage;
 pub mod volumes;
 
@@ -9,9 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bed::testing::run::{Ended, wait_until};
+use bed::testing::shape::Source;
 use serde_json::{Value, json};
 
 use crate::stage::{SOON, Stage};
+use crate::status::operator::{RECOVERY, resume, suspend};
 
 /// Helper pods start and recover one after the other on a busy machine.
 const LIMIT: Duration = Duration::from_secs(240);
@@ -49,6 +52,13 @@ impl Grastate {
         members.find(|member| member["name"] == name.as_str()).with_context(|| format!("no {name}:\n{}", self.told()))
     }
 
+    /// Whom the operator would start, as far as it needs no recovery for that, and whether that is another choice.
+    pub fn of_operator(&self) -> Result<(Option<&str>, bool)> {
+        let choice = &self.document["operator"];
+        let differs = choice["differs"].as_bool();
+        Ok((choice["pod"].as_str(), differs.with_context(|| format!("nothing of the operator:\n{}", self.told()))?))
+    }
+
     /// The seqno of a member, and how it is known.
     pub fn position(&self, ordinal: u32) -> Result<(u64, &str)> {
         let position = &self.member(ordinal)?["position"];
@@ -76,8 +86,28 @@ pub fn nothing_left(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// Nobody may bring members back, or start one first, while their files are looked at.
+pub fn hands_off(stage: &Stage) -> Result<()> {
+    if stage.cluster.shape.source == Source::Operator { suspend(stage) } else { Ok(()) }
+}
+
+/// Stops one member after the other, also in a set that would stop all of them at once; db-0 is the last.
+pub fn stop_in_order(stage: &Stage) -> Result<()> {
+    hands_off(stage)?;
+    for count in (0..3).rev() {
+        stage.cluster.kubectl(&["scale", "statefulset/db", &format!("--replicas={count}")])?;
+        wait_until("the next member has stopped", SOON, || {
+            let pods = stage.cluster.pods()?;
+            ensure!(pods.len() == count, "{} pods are there", pods.len());
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// Scales the set to 0 and deletes what the controller leaves there: under OrderedReady it stops at the first unready pod.
 pub fn scale_to_zero(stage: &Stage) -> Result<()> {
+    hands_off(stage)?;
     stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
     let mut rounds = 0;
     wait_until("all pods are gone", SOON * 3, || {
@@ -96,10 +126,13 @@ pub fn scale_to_zero(stage: &Stage) -> Result<()> {
     .map(drop)
 }
 
-/// Brings the set back, by its own start script: whoever is marked as safe founds the cluster again.
+/// Brings the set back: by its own start script, where whoever is marked as safe founds the cluster again, or by the operator.
 pub fn scale_back(stage: &Stage) -> Result<()> {
     stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=3"])?;
-    stage.cluster.wait_healthy(Duration::from_secs(240)).map(drop)
+    if stage.cluster.shape.source == Source::Operator {
+        resume(stage)?;
+    }
+    stage.cluster.wait_healthy(RECOVERY).map(drop)
 }
 
 /// Runs a script at the data directory of an ordinal whose pod is gone.

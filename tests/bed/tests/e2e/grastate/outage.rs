@@ -9,13 +9,20 @@ use mysql::prelude::Queryable;
 
 use crate::stage::{SOON, Stage};
 
-use super::{nothing_left, run, scale_back, scale_to_zero};
+use super::{Grastate, hands_off, nothing_left, run, scale_back, scale_to_zero, stop_in_order};
 
 /// Row 4: stopped in order, so the last one is known and nothing has to be recovered.
 pub fn clean_stop(stage: &Stage) -> Result<()> {
     let live = run(stage, &["--yes"])?;
     ensure!(live.exit == 0 && live.document["election"]["result"] == "notNeeded", "{}", live.told());
-    scale_to_zero(stage)?;
+    stop_in_order(stage)?;
+    stopped_cleanly(stage)?;
+    // The very same directories start again: nothing was harmed.
+    scale_back(stage)
+}
+
+/// What is said of a set that was stopped in order.
+pub fn stopped_cleanly(stage: &Stage) -> Result<Grastate> {
     let seen = run(stage, &["--yes", "--recover-positions"])?;
     ensure!(seen.elected()? == "db-0", "{}", seen.told());
     for ordinal in 0..3 {
@@ -25,12 +32,12 @@ pub fn clean_stop(stage: &Stage) -> Result<()> {
     let recovers = seen.document["helpers"].as_array().into_iter().flatten().filter(|helper| helper["kind"] == "recover");
     ensure!(recovers.count() == 0, "{}", seen.told());
     nothing_left(stage)?;
-    // The very same directories start again: nothing was harmed.
-    scale_back(stage)
+    Ok(seen)
 }
 
 /// Row 5: all stopped at one moment: nobody was the last, and whoever is elected loses nothing.
 pub fn simultaneous_stop(stage: &Stage) -> Result<()> {
+    hands_off(stage)?;
     stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-0", "db-1", "db-2"])?;
     scale_to_zero(stage)?;
@@ -47,6 +54,11 @@ pub fn simultaneous_stop(stage: &Stage) -> Result<()> {
 
 /// Rows 2 and 6: all killed, one of them behind the others, and no saved position is left.
 pub fn crash(stage: &Stage) -> Result<()> {
+    crashed(stage).map(drop)
+}
+
+/// The same, and what was said in the end.
+pub fn crashed(stage: &Stage) -> Result<Grastate> {
     let seqnos = die(stage)?;
     scale_to_zero(stage)?;
     let inspected = run(stage, &["--yes"])?;
@@ -59,11 +71,13 @@ pub fn crash(stage: &Stage) -> Result<()> {
     }
     let lost = seen.member(2)?["losses"][0].as_str().unwrap_or_default().to_owned();
     ensure!(lost.contains(&format!("write sets {} to {}", seqnos[2] + 1, seqnos[0])), "{lost}:\n{}", seen.told());
-    nothing_left(stage)
+    nothing_left(stage)?;
+    Ok(seen)
 }
 
 /// Kills all servers while db-2 is cut off and twenty rows behind; gives their last positions.
 fn die(stage: &Stage) -> Result<[u64; 3]> {
+    hands_off(stage)?;
     let pods = stage.cluster.pods()?;
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
     let cut = stage.faults.partition(&[a, b], &[c])?;
@@ -117,11 +131,13 @@ pub fn crash_loop(stage: &Stage) -> Result<()> {
 
 /// Rows 7 and 8: joiner and donor die in the middle of a state transfer. The half copy is never chosen, whatever it reports.
 pub fn half_copy(stage: &Stage) -> Result<()> {
-    stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
+    let datadir = stage.cluster.shape.layout().datadir;
+    hands_off(stage)?;
+    stage.cluster.exec(2, &format!("rm {datadir}/grastate.dat"), "")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
     let copy = stage.hold_copy()?;
     for ordinal in [0, 1] {
-        stage.cluster.exec(ordinal, "rm -f /var/lib/mysql/gvwstate.dat", "").ok();
+        stage.cluster.exec(ordinal, &format!("rm -f {datadir}/gvwstate.dat"), "").ok();
     }
     stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
     stage.faults.kill_servers(&stage.cluster.pods()?)?;

@@ -1,15 +1,17 @@
 //! Rows 9 and 10: a volume that is gone, and one of another history.
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::run::wait_until;
+use bed::testing::shape::Source;
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::stage::{SOON, Stage};
 
-use super::{nothing_left, on_volume, run, scale_back, scale_to_zero};
+use super::{nothing_left, on_volume, run, scale_back, stop_in_order};
 
 /// Row 10. The seqno of the foreign directory is the highest, which must count for nothing.
 pub fn foreign_history(stage: &Stage) -> Result<()> {
-    scale_to_zero(stage)?;
+    stop_in_order(stage)?;
     let foreign =
         "sed -i -e 's/^uuid:.*/uuid:    650ade90-e4f7-11f1-9ccc-d3c02d18f50e/' -e 's/^seqno:.*/seqno:   900000/' grastate.dat";
     on_volume(stage, 2, foreign)?;
@@ -17,6 +19,10 @@ pub fn foreign_history(stage: &Stage) -> Result<()> {
     seen.refused(5, "Histories")?;
     let message = seen.document["election"]["message"].as_str().unwrap_or_default();
     ensure!(message.contains("650ade90 by db-2"), "{message}");
+    if stage.cluster.shape.source == Source::Operator {
+        // It would not even look at the third.
+        ensure!(seen.of_operator()? == (Some("db-0"), true), "{}", seen.told());
+    }
     nothing_left(stage)?;
     on_volume(stage, 2, "rm -rf ./* ./.[!.]*")?;
     let seen = run(stage, &["--yes"])?;
@@ -27,7 +33,7 @@ pub fn foreign_history(stage: &Stage) -> Result<()> {
 
 /// Row 9. The set is scaled to 0, so only the gap between the others tells that there was a volume.
 pub fn volume_gone(stage: &Stage) -> Result<()> {
-    scale_to_zero(stage)?;
+    stop_in_order(stage)?;
     let claim = format!("{}-db-1", stage.cluster.shape.layout().claim);
     let before = stage.cluster.get(&format!("pvc/{claim}"))?;
     stage.cluster.kubectl(&["delete", "pvc", &claim, "--wait=true"])?;
@@ -39,6 +45,37 @@ pub fn volume_gone(stage: &Stage) -> Result<()> {
     nothing_left(stage)?;
     stage.cluster.apply(&[on_its_node(&before)?])?;
     scale_back(stage)
+}
+
+/// Row 9, with a node that is gone together with the disk of its member: no pod is made that could only wait for it.
+pub fn lost_node(stage: &Stage) -> Result<()> {
+    let node = stage.cluster.pod(1)?.node()?.to_owned();
+    let claim = format!("{}-db-1", stage.cluster.shape.layout().claim);
+    stop_in_order(stage)?;
+    let off = stage.faults.power_off(&node)?;
+    is_ready(stage, &node, "Unknown")?;
+    let seen = run(stage, &["--yes", "--recover-positions"])?;
+    seen.refused(4, "Unread")?;
+    let why = seen.member(1)?["filesUnknown"]["message"].as_str().unwrap_or_default();
+    ensure!(why == format!("the volume of {claim} is on node {node}, which is silent"), "{}", seen.told());
+    ensure!(seen.document["helpers"].as_array().is_some_and(|helpers| helpers.len() == 2), "{}", seen.told());
+    ensure!(seen.position(0)?.1 == "grastate" && seen.position(2)?.1 == "grastate", "{}", seen.told());
+    nothing_left(stage)?;
+    off.heal()?;
+    is_ready(stage, &node, "True")?;
+    let seen = run(stage, &["--yes"])?;
+    ensure!(seen.elected()? == "db-0", "{}", seen.told());
+    nothing_left(stage)
+}
+
+fn is_ready(stage: &Stage, node: &str, wanted: &str) -> Result<()> {
+    wait_until("Kubernetes knows", SOON, || {
+        let path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+        let ready = stage.cluster.kubectl(&["get", "node", node, "-o", path])?;
+        ensure!(ready == wanted, "Ready is {ready}");
+        Ok(())
+    })
+    .map(drop)
 }
 
 /// A claim like the one before, for the same node. Left to the scheduler, the new volume may land where the volume of the next

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::stage::{Expected, SOON, Stage};
 
 /// The operator's own recovery takes 190 s on a machine that does nothing else.
-const RECOVERY: Duration = Duration::from_secs(420);
+pub const RECOVERY: Duration = Duration::from_secs(420);
 
 fn patch(stage: &Stage, spec: &Value) -> Result<()> {
     let patch = json!({"spec": spec}).to_string();
@@ -24,16 +24,26 @@ fn condition(stage: &Stage, object: &str, kind: &str) -> Result<[String; 3]> {
     Ok(["status", "reason", "message"].map(|field| found[field].as_str().unwrap_or_default().to_owned()))
 }
 
-/// Somebody told the operator to keep its hands off, and forgot it.
-pub fn suspended(stage: &Stage) -> Result<()> {
+/// Tells the operator to keep its hands off, and waits until it says so.
+pub fn suspend(stage: &Stage) -> Result<()> {
     patch(stage, &json!({"suspend": true}))?;
-    wait_until("the operator says so", SOON, || {
+    wait_until("the operator keeps its hands off", SOON, || {
         let ready = condition(stage, "mariadb/db", "Ready")?;
         ensure!(ready[1] == "Suspended", "{ready:?}");
         Ok(())
-    })?;
-    stage.status(&Expected { exit: 0, codes: &["MDB501"], without: &["MDB201", "MDB508"], says: &["suspend"] })?;
+    })
+    .map(drop)
+}
+
+pub fn resume(stage: &Stage) -> Result<()> {
     patch(stage, &json!({"suspend": false}))
+}
+
+/// Somebody told the operator to keep its hands off, and forgot it.
+pub fn suspended(stage: &Stage) -> Result<()> {
+    suspend(stage)?;
+    stage.status(&Expected { exit: 0, codes: &["MDB501"], without: &["MDB201", "MDB508"], says: &["suspend"] })?;
+    resume(stage)
 }
 
 /// Of an outage long ago; the operator never clears the field, and says nothing.
@@ -114,11 +124,7 @@ pub fn rollout_paused(stage: &Stage) -> Result<()> {
 /// Label, Service and SQL each name a primary; what counts is SQL.
 pub fn three_opinions_of_the_primary(stage: &Stage) -> Result<()> {
     // Otherwise the operator puts both right within a second.
-    patch(stage, &json!({"suspend": true}))?;
-    wait_until("the operator keeps its hands off", SOON, || {
-        ensure!(condition(stage, "mariadb/db", "Ready")?[1] == "Suspended", "not yet");
-        Ok(())
-    })?;
+    suspend(stage)?;
     stage.cluster.kubectl(&["label", "pod", "db-1", "k8s.mariadb.com/role=primary", "--overwrite"])?;
     let selector = json!({"spec": {"selector": {"statefulset.kubernetes.io/pod-name": "db-2"}}}).to_string();
     stage.cluster.kubectl(&["patch", "service", "db-primary", "--type=merge", "-p", &selector])?;
@@ -137,7 +143,7 @@ pub fn three_opinions_of_the_primary(stage: &Stage) -> Result<()> {
         without: &["MDB302", "MDB303"],
         says: &["db-0", "db-1", "db-2", "db-primary"],
     })?;
-    patch(stage, &json!({"suspend": false}))?;
+    resume(stage)?;
     wait_until("the operator puts it right", SOON, || {
         let label = stage.cluster.get("pod/db-1")?["metadata"]["labels"]["k8s.mariadb.com/role"].clone();
         let service = stage.cluster.get("service/db-primary")?["spec"]["selector"]["statefulset.kubernetes.io/pod-name"].clone();
