@@ -14,7 +14,7 @@ use super::Eye;
 const SWITCHOVER: i64 = 60;
 
 pub(super) fn findings(eye: &Eye) -> Vec<Finding> {
-    let found = [switching(eye), wanted(eye), differs(eye), not_serving(eye), service(eye)];
+    let found = [switching(eye), wanted(eye), differs(eye), not_serving(eye), service(eye), galera_labels(eye)];
     found.into_iter().flatten().collect()
 }
 
@@ -102,6 +102,30 @@ fn not_serving(eye: &Eye) -> Option<Finding> {
     let finding = Finding::new(&rule::PRIMARY_NOT_SERVING, summary);
     let finding = finding.seen(format!("status.currentPrimary of {}", eye.object()), told);
     Some(eye.with(finding, "GaleraReady").kubectl(&eye.describe()).about([told]))
+}
+
+/// Role labels of a Galera cluster, against whom the operator calls the primary: by SQL every member is one.
+fn galera_labels(eye: &Eye) -> Option<Finding> {
+    let told = eye.view.status.current_primary.as_ref().filter(|_| eye.view.spec.mode == Mode::Galera)?;
+    if eye.view.status.denies("PrimarySwitched") {
+        return None;
+    }
+    let labelled = eye.scene.pods().filter_map(|(_, pod)| Some((&pod.name, pod.role.as_ref()?)));
+    let wrong: Vec<(&String, &RoleLabel)> =
+        labelled.filter(|(pod, label)| (label.role == LabelledRole::Primary) != (*pod == told)).collect();
+    let (first, label) = wrong.first()?;
+    let names: Vec<&String> = wrong.iter().map(|(pod, _)| *pod).collect();
+    let summary = match names.as_slice() {
+        [_] => format!("{first} is labelled {}, and the operator says that {told} is the primary", label.value),
+        _ => format!("the role labels of {} are wrong: the operator says that {told} is the primary", list(&names)),
+    };
+    let mut finding = Finding::new(&rule::ROLE_LABEL, summary);
+    for (pod, label) in &wrong {
+        finding = finding.seen(format!("label {} of pod/{pod}", label.key), &label.value);
+    }
+    let key = label.key.clone();
+    let finding = finding.seen(format!("status.currentPrimary of {}", eye.object()), told);
+    Some(finding.kubectl(&format!("get pods -L {key}")).about(names))
 }
 
 /// The `-primary` Service of a Galera cluster; of replication MDB351 tells, by SQL.

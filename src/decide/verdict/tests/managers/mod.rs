@@ -207,3 +207,17 @@ fn a_set_that_speaks_of_galera_is_galera_when_nobody_can_be_asked() {
     seen.objects.stateful_set.layout.galera_signs = vec!["port: 4567".into()];
     assert!(codes(&seen).contains("MDB202"), "{:#?}", verdict(&seen));
 }
+
+#[test]
+fn labels_of_a_galera_cluster_are_held_to_whom_the_operator_names() {
+    let rule = &crate::decide::rules::managers::ROLE_LABEL;
+    let told = |seen: &Snapshot| verdict(seen).findings.into_iter().find(|finding| finding.rule == rule);
+    let mut seen = galera();
+    label(&mut seen, 0, "primary");
+    label(&mut seen, 1, "replica");
+    assert_eq!(told(&seen), None);
+    label(&mut seen, 1, "primary");
+    let finding = told(&seen).unwrap();
+    assert_eq!(finding.summary, "db-1 is labelled primary, and the operator says that db-0 is the primary");
+    assert_eq!(finding.pods, ["db-1"]);
+}
