@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::program::run;
 use crate::support::server::{Answer, Server};
+use crate::support::terminal::{PROGRAM, Terminal};
 use crate::support::world::{Cluster, ExecState, Pod, Sql, World};
 
 async fn shown(world: impl IntoIterator<Item = Cluster>, args: &[&str]) -> String {
@@ -209,4 +210,37 @@ async fn a_password_comes_from_the_secret_that_is_named_and_goes_through_stdin_o
     let forbidden = with("secret/db-root:good").await;
     assert_eq!(forbidden.exit, 8);
     assert!(forbidden.stderr.contains("you need the right to get secrets in namespace shop"), "{}", forbidden.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_no_container_knows_is_asked_for_at_a_terminal() {
+    let world = World::with(galera(|_| {}));
+    for ordinal in 0..3 {
+        world.lock().cluster("db").member(ordinal).sql = Sql::Wants(r"it'\''s!");
+    }
+    let server = world.serve().await;
+    let typed = async |args: &'static [&'static str], answer: &'static str, until: &'static str| {
+        let kubeconfig = server.kubeconfig();
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut terminal = Terminal::of(PROGRAM, args, &kubeconfig);
+            terminal.wait("Password of the root account of db: ");
+            terminal.keys(answer);
+            terminal.wait(until);
+            if args.contains(&"-w") {
+                terminal.keys("q");
+            }
+            terminal.exit()
+        });
+        ended.await.unwrap()
+    };
+    assert_eq!(typed(STATUS, "it's!\r", "Healthy: 3 of 3 members Synced").await, 0);
+    assert_eq!(typed(STATUS, "other\r", "the server refuses the password that you gave").await, 4);
+    // No answer: what is known without.
+    assert_eq!(typed(STATUS, "\r", "files name none").await, 4);
+    assert_eq!(typed(&["status", "db", "-n", "shop", "-w"], "it's!\r", "Healthy: 3 of 3 members Synced").await, 0);
+    let text = server.log().text();
+    assert!(!text.contains("it's!"), "{text}");
+    // A document is read by a program, which has nothing to type.
+    let json = run(&server, &[STATUS, &["-o", "json"]].concat()).await;
+    assert_eq!(json.exit, 4);
 }
