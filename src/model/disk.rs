@@ -30,6 +30,17 @@ pub struct Disk {
     pub starts_read_only: Option<bool>,
     /// Ways this container would found a new cluster at its next start (flag, config file, environment), as found.
     pub bootstrap_switches: Vec<String>,
+    /// The certificate that the server's configuration names. `None`: no server runs, it names none, or it cannot be read.
+    pub certificate: Option<Certificate>,
+}
+
+/// A certificate in a file. The server holds what was there at its start or at its last `FLUSH SSL`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    pub path: String,
+    pub starts: Timestamp,
+    pub ends: Timestamp,
 }
 
 /// One side of a state transfer (SST), as its script shows in the process list.

@@ -5,6 +5,7 @@ pub mod probe;
 pub mod watch;
 
 mod assemble;
+mod certificate;
 mod extras;
 mod manager;
 mod server;

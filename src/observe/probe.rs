@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::server;
+use super::{certificate, server};
 use crate::api::{script, sql};
 use crate::model::disk::{Copying, Disk, Process, Side, Space, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
@@ -196,6 +196,7 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         process: process(&sections.text("process")).map_err(Why::Failed)?,
         starts_read_only: switch(sections.text("read-only").trim()),
         bootstrap_switches: sections.list("switches"),
+        certificate: certificate::read(&sections.text("certificate")),
     })
 }
 

@@ -105,6 +105,29 @@ WORDS
   fi | grep -e '^[0-9]*	total$' -e '^cut$'
 }
 
+# The certificate that the server was told to use: the first of its file. A key that stands in the same file is not printed.
+look_at_certificate() {
+  section certificate
+  cert=''
+  while IFS= read -r o; do
+    case $o in --ssl[-_]cert=*) cert=${o#*=} ;; esac
+  done <<OPTIONS
+$configured
+$options
+OPTIONS
+  case $cert in ''|/*) ;; *) cert=$datadir/$cert ;; esac
+  [ -n "$pid" ] && [ -r "$cert" ] || return 0
+  echo "$cert"
+  inside=''
+  while IFS= read -r line; do
+    case $line in
+      *-BEGIN\ CERTIFICATE-*) inside=yes ;;
+      *-END\ CERTIFICATE-*) return 0 ;;
+      *) [ -n "$inside" ] && printf '%s\n' "$line" ;;
+    esac
+  done <"$cert"
+}
+
 # What the options of the running server make of read_only; the last one wins.
 look_at_read_only() {
   section read-only
@@ -157,6 +180,7 @@ sample() {
   look_at_files
   look_at_transfer
   look_at_read_only
+  look_at_certificate
   ask_server
   section end
 }

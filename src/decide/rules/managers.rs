@@ -173,12 +173,17 @@ in the pods; the operator itself may be newer.
 After each switchover and failover look at `Master_Host` of every replica and at `read_only` of every server: this program does.";
 
     CERTIFICATE_ENDS = "MDB541", Warning, "The servers' certificate ends soon",
-    "The certificate that the operator made for the servers ends within two weeks. The operator renews it long before that; something keeps it \
-from doing so (suspended, stuck in an earlier step, an issuer that does not answer). The renewal restarts the pods, one after the other.";
+    "The certificate of the servers ends within two weeks, or in the last third of a shorter life. Where mariadb-operator or cert-manager \
+makes it, it is renewed long before that; something keeps them from doing so (suspended, stuck in an earlier step, an issuer that does \
+not answer). The operator's renewal restarts the pods, one after the other.
+
+A certificate of your own: put the new one into its Secret, and let each server read it: `FLUSH SSL`, or a restart. What a file says is \
+what the next start uses; a server that runs holds what was there when it started or was last told to read it.";
 
     CERTIFICATE_ENDED = "MDB542", Error, "The servers' certificate has ended",
-    "The certificate that the operator made for the servers is no longer valid. Clients that check it cannot connect; replication and the \
-operator's own connections use TLS, too, and fail at their next attempt. Running connections go on.
+    "The certificate of the servers is no longer valid. Clients that check it cannot connect; replication, state transfers and an \
+operator's own connections that use TLS fail at their next attempt. Running connections go on.
 
-See why the operator did not renew it: suspended, stuck in an earlier step, or an issuer that does not answer.";
+See why it was not renewed: an operator that is suspended or stuck in an earlier step, an issuer that does not answer, or nobody did. A \
+server reads a new file at `FLUSH SSL` or at its start.";
 }

@@ -314,5 +314,6 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         process: Process::Running { pid: 1, state: 'S', listening: if me.is_some() { vec![3306, 4567] } else { vec![3306] } },
         starts_read_only: Some(galera.is_none()),
         bootstrap_switches: Vec::new(),
+        certificate: None,
     }
 }

@@ -1,6 +1,7 @@
 //! What managers were told and believe, against what the servers say.
 
 mod backups;
+mod certificates;
 mod operator;
 mod primary;
 
@@ -13,6 +14,7 @@ use super::Scene;
 
 pub(super) fn findings(scene: &Scene) -> Vec<Finding> {
     let mut found: Vec<Finding> = primary::labels(scene).into_iter().collect();
+    found.extend(certificates::of_servers(scene));
     let Some(operator) = scene.seen.objects.manager.operator() else { return found };
     found.extend(backups::findings(scene, operator));
     found.extend(operator::claims(scene));

@@ -7,7 +7,7 @@ use crate::model::kubernetes::{Claim, UpdateStrategy};
 use crate::model::names::Ordinal;
 use crate::model::operator::{Condition, Mode, OperatorVersion};
 
-use super::Eye;
+use super::{Eye, certificates};
 
 /// Seconds after which a step that fails is no flicker.
 const FLICKER: i64 = 60;
@@ -15,8 +15,6 @@ const FLICKER: i64 = 60;
 const ROLLOUT: i64 = 600;
 /// Seconds after which a scale-out of a small set should be over.
 const SCALE_OUT: i64 = 300;
-/// Seconds before the end of a certificate from which it should have been renewed.
-const RENEWAL: i64 = 14 * 86_400;
 /// The first version whose recovery compares positions, and whose switchover is repaired.
 const REPAIRED: OperatorVersion = OperatorVersion::new(26, 10, 0);
 
@@ -34,7 +32,7 @@ pub(super) fn findings(eye: &Eye) -> Vec<Finding> {
         not_owned(eye),
         starts_writable(eye),
         old_version(eye),
-        certificate(eye),
+        certificates::of_operator(eye),
     ];
     found.into_iter().flatten().collect()
 }
@@ -222,17 +220,6 @@ fn old_version(eye: &Eye) -> Option<Finding> {
     };
     let image = eye.view.spec.data_plane_image.as_deref().unwrap_or_default();
     Some(Finding::new(rule, summary).seen("image of the operator's agent in the pods", image))
-}
-
-fn certificate(eye: &Eye) -> Option<Finding> {
-    let end = eye.view.status.server_certificate_ends?;
-    let left = end.duration_since(eye.scene.seen.taken).as_secs();
-    let finding = match left {
-        ..=0 => Finding::new(&rule::CERTIFICATE_ENDED, "the servers' certificate has ended"),
-        1..RENEWAL => Finding::new(&rule::CERTIFICATE_ENDS, format!("the servers' certificate ends in {} days", left / 86_400)),
-        _ => return None,
-    };
-    Some(finding.seen(format!("status.tls.serverCert.notAfter of {}", eye.object()), end).kubectl(&eye.describe()))
 }
 
 /// Claims that scale-ins and scale-outs have left.

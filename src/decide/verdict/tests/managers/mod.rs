@@ -221,3 +221,21 @@ fn labels_of_a_galera_cluster_are_held_to_whom_the_operator_names() {
     assert_eq!(finding.summary, "db-1 is labelled primary, and the operator says that db-0 is the primary");
     assert_eq!(finding.pods, ["db-1"]);
 }
+
+#[test]
+fn a_certificate_in_a_container_is_judged_by_its_own_life() {
+    let told = |starts: i64, ends: i64| {
+        let mut seen = healthy_galera();
+        let path = "/etc/mysql/tls/server.pem".to_owned();
+        files_of(&mut seen, 1).certificate =
+            Some(crate::model::disk::Certificate { path, starts: at(starts), ends: at(ends) });
+        alarms(&seen)
+    };
+    const DAY: i64 = 86_400;
+    assert_eq!(told(-300 * DAY, 20 * DAY), Vec::<&str>::new());
+    assert_eq!(told(-300 * DAY, 10 * DAY), ["MDB541"]);
+    assert_eq!(told(-300 * DAY, -DAY), ["MDB542"]);
+    // Made for a day, and as good as new.
+    assert_eq!(told(-3600, 20 * 3600), Vec::<&str>::new());
+    assert_eq!(told(-20 * 3600, 4 * 3600), ["MDB541"]);
+}
