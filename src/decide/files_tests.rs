@@ -69,10 +69,10 @@ fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
         let path = entry.expect("a folder entry can be read").path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if path.is_dir() {
-            if name != "tests" {
+            if name != "tests" && name != "testing" {
                 collect(&path, into);
             }
-        } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && name != "testing.rs" {
+        } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") {
             into.push(path);
         }
     }
