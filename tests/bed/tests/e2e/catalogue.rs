@@ -135,6 +135,7 @@ fn operator_groups(one: Version) -> Vec<Group> {
                 ("status::failed_backup_shown_complete", KEEPS, operator::failed_backup_shown_complete),
                 ("status::network_partition_of_pods", KEEPS, galera::network_partition),
                 ("status::rollout_paused", SPOILS, operator::rollout_paused),
+                ("grastate::crash_at_rest", SPOILS, grastate::operator::crash_at_rest),
             ],
         ),
         group(
@@ -243,11 +244,11 @@ fn slow_groups(version: Version) -> Vec<Group> {
         ),
         group(operator.clone(), &[("grastate::volume_gone", SPOILS, grastate::volumes::volume_gone)]),
     ];
-    groups.push(group(operator.clone(), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]));
-    groups.extend(
-        [bitnami.clone(), operator.clone()]
-            .map(|shape| group(shape, &[("grastate::simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop)])),
-    );
+    for shape in [bitnami.clone(), operator.clone()] {
+        groups.push(group(shape.clone(), &[("grastate::simultaneous_stop", SPOILS, grastate::outage::simultaneous_stop)]));
+        groups.push(group(shape.clone(), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]));
+        groups.push(group(shape, &[("grastate::crash_loop", SPOILS, grastate::outage::crash_loop)]));
+    }
     let lost = [("grastate::lost_node", SPOILS, grastate::volumes::lost_node as Body)];
     groups.extend([plain, bitnami, operator].map(|shape| Group { alone: true, ..group(shape, &lost) }));
     groups

@@ -31,6 +31,13 @@ pub fn crash(stage: &Stage) -> Result<()> {
     has_started(stage, "db-1")
 }
 
+/// The same without the operator's own recovery, which takes minutes: whom it would start.
+pub fn crash_at_rest(stage: &Stage) -> Result<()> {
+    let seen = recovery_keeps_to_the_data(stage)?;
+    ensure!(seen == (Some("db-1".to_owned()), false), "{seen:?}");
+    Ok(())
+}
+
 /// Its init container, its agent, its token and a way to write to its configuration are in no helper pod.
 fn recovery_keeps_to_the_data(stage: &Stage) -> Result<(Option<String>, bool)> {
     let (seen, pods) = watching(stage, || crashed(stage))?;

@@ -82,7 +82,9 @@ fn die(stage: &Stage) -> Result<[u64; 3]> {
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
     let cut = stage.faults.partition(&[a, b], &[c])?;
     stage.wait_wsrep("the majority goes on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    let mut writer = stage.cluster.connect_writer(a)?;
+    // The operator may have been held back before it made the account and the database of the writers.
+    let mut writer = stage.cluster.connect(a)?;
+    writer.query_drop("CREATE DATABASE IF NOT EXISTS trial")?;
     writer.query_drop("CREATE TABLE IF NOT EXISTS trial.ahead (id INT PRIMARY KEY)")?;
     for id in 0..20 {
         writer.query_drop(format!("REPLACE INTO trial.ahead VALUES ({id})"))?;
@@ -139,8 +141,9 @@ pub fn half_copy(stage: &Stage) -> Result<()> {
     for ordinal in [0, 1] {
         stage.cluster.exec(ordinal, &format!("rm -f {datadir}/gvwstate.dat"), "").ok();
     }
-    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
+    // Killed before they are told to stop: a parallel set would stop all of them at once, and cleanly.
     stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
     copy.heal()?;
     scale_to_zero(stage)?;
     let seen = run(stage, &["--yes", "--recover-positions"])?;
