@@ -33,6 +33,13 @@ impl Process {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
+    /// Whether nothing of it runs any more: a killed process is called a zombie while others of its threads still end.
+    fn gone(&self) -> bool {
+        let Some((state, _, started)) = stat(self.pid) else { return true };
+        let other = started != self.started || boot_id() != self.boot;
+        other || (matches!(state, 'Z' | 'X') && threads(self.pid) <= 1)
+    }
+
     /// Sends `signal` if the process still lives.
     ///
     /// # Errors
@@ -60,7 +67,7 @@ impl Process {
     /// If it is not gone after ten seconds.
     pub fn kill(&self) -> Result<()> {
         self.signal(Signal::KILL)?;
-        if wait_until(Duration::from_secs(10), || !self.alive() && threads(self.pid) <= 1) {
+        if wait_until(Duration::from_secs(10), || self.gone()) {
             return Ok(());
         }
         bail!("Process {} was killed but does not end; look at /proc/{0}/stack.", self.pid)
@@ -83,7 +90,7 @@ fn stat(pid: u32) -> Option<(char, u32, u64)> {
     Some((fields.first()?.chars().next()?, fields.get(1)?.parse().ok()?, fields.get(19)?.parse().ok()?))
 }
 
-/// Threads that a process has, itself included: a killed one is called a zombie while others of its threads still end.
+/// Threads that a process has, itself included.
 fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
