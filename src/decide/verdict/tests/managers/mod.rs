@@ -227,8 +227,7 @@ fn a_certificate_in_a_container_is_judged_by_its_own_life() {
     let told = |starts: i64, ends: i64| {
         let mut seen = healthy_galera();
         let path = "/etc/mysql/tls/server.pem".to_owned();
-        files_of(&mut seen, 1).certificate =
-            Some(crate::model::disk::Certificate { path, starts: at(starts), ends: at(ends) });
+        files_of(&mut seen, 1).certificate = Some(crate::model::disk::Certificate { path, starts: at(starts), ends: at(ends) });
         alarms(&seen)
     };
     const DAY: i64 = 86_400;
