@@ -189,11 +189,13 @@ struct ClaimStatus {
 impl Claim {
     pub(super) fn into_model(self) -> Option<(String, model::Claim)> {
         let Self { metadata, spec, mut status } = self;
+        let pod = metadata.owner_references.iter().find(|owner| owner.kind == "Pod");
         let claim = model::Claim {
             name: metadata.name,
             uid: metadata.uid,
             phase: status.phase,
             deletion: metadata.deletion_timestamp,
+            deleted_with: pod.map(|pod| pod.name.clone()),
             capacity: status.capacity.remove("storage"),
             storage_class: spec.storage_class_name,
             volume: spec.volume_name.filter(|name| !name.is_empty()),

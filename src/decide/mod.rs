@@ -5,6 +5,7 @@ pub mod election;
 mod exit;
 pub mod finding;
 pub mod helper;
+pub mod operation;
 pub mod rules;
 pub mod settled;
 pub mod sql;

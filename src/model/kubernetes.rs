@@ -299,6 +299,9 @@ pub struct Claim {
     pub phase: String,
     /// Set under a running pod: the data vanishes at the pod's next restart (safety B11).
     pub deletion: Option<Timestamp>,
+    /// The pod among its `ownerReferences`: the claim is deleted with it (safety B2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_with: Option<String>,
     pub capacity: Option<String>,
     pub storage_class: Option<String>,
     pub volume: Option<String>,

@@ -22,6 +22,7 @@ pub mod backup;
 pub mod galera;
 pub mod kubernetes;
 pub mod managers;
+pub mod operations;
 pub mod replication;
 pub mod storage;
 pub mod unseen;
@@ -30,8 +31,9 @@ pub mod unseen;
 #[must_use]
 pub fn catalog() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&'static Rule>> = LazyLock::new(|| {
-        let families = [kubernetes::ALL, galera::ALL, replication::ALL, storage::ALL, managers::ALL, backup::ALL, unseen::ALL];
-        families.concat()
+        let first = [kubernetes::ALL, galera::ALL, replication::ALL, storage::ALL];
+        let last = [managers::ALL, backup::ALL, operations::ALL, unseen::ALL];
+        [first.concat(), last.concat()].concat()
     });
     &ALL
 }
@@ -51,6 +53,7 @@ const FAMILIES: &[(char, &str)] = &[
     ('4', "Storage"),
     ('5', "Managers: the operator, labels"),
     ('6', "Backups"),
+    ('7', "Operations: why a command does not begin, or does not go on"),
     ('9', "What could not be seen"),
 ];
 

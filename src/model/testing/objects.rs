@@ -122,6 +122,7 @@ pub(crate) fn claim(ordinal: u32) -> Claim {
         uid: Uuid::from_u128(u128::from(ordinal) + 100).to_string(),
         phase: "Bound".to_owned(),
         deletion: None,
+        deleted_with: None,
         capacity: Some("10Gi".to_owned()),
         storage_class: Some("standard".to_owned()),
         volume: Some(format!("pv-{ordinal}")),

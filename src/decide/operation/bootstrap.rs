@@ -1,0 +1,109 @@
+//! The bootstrap pod: one bare pod that founds the cluster on the volume of one ordinal. The switch is in this pod alone and
+//! dies with it (safety A6).
+
+use serde_json::{Value, json};
+
+use crate::model::kubernetes::StatefulSet;
+use crate::model::names::Ordinal;
+
+use super::founding::bootstrap_name;
+
+/// Marks the bootstrap pod; the value is the set's name.
+pub const LABEL: &str = "kubectl-mariadb/bootstrap";
+/// Holds the switch, as the server's configuration writes it.
+const SWITCH: &str = "kubectl-mariadb/bootstrap-switch";
+const CONFIG: &str = "[galera]\nwsrep_new_cluster=ON\n";
+/// Folders that the images of MariaDB include into the server's configuration.
+const INCLUDES: [&str; 2] = ["/etc/mysql/conf.d", "/etc/mysql/mariadb.conf.d"];
+const FILE: &str = "zz-kubectl-mariadb-bootstrap.cnf";
+const VOLUME: &str = "kubectl-mariadb-bootstrap";
+
+/// The pod, made from the set's own template: the same containers, the name by which the others find it, the volumes of its
+/// ordinal. No StatefulSet adopts a pod of this name, and nothing starts its containers again.
+///
+/// # Errors
+/// Why it cannot be made, as one sentence.
+pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Value, String> {
+    let own = ordinal.pod(&set.name);
+    let mut labels = template["metadata"]["labels"].clone();
+    if !labels.is_object() {
+        return Err("the pod template has no labels".to_owned());
+    }
+    labels["statefulset.kubernetes.io/pod-name"] = json!(own);
+    labels["apps.kubernetes.io/pod-index"] = json!(ordinal.to_string());
+    labels[LABEL] = json!(set.name);
+    let mut annotations = template["metadata"]["annotations"].clone();
+    if !annotations.is_object() {
+        annotations = json!({});
+    }
+    annotations[SWITCH] = json!(CONFIG);
+    let mut spec = template["spec"].clone();
+    spec["restartPolicy"] = json!("Never");
+    spec["hostname"] = json!(own);
+    spec["subdomain"] = json!(set.service_name);
+    spec["volumes"] = json!(volumes(set, &spec, &own));
+    let name = set.layout.container.as_str();
+    let containers = spec["containers"].as_array_mut();
+    let database = containers.into_iter().flatten().find(|container| container["name"] == name);
+    mount_switch(database.ok_or_else(|| format!("the pod template has no container {name}"))?);
+    // Not as controller: then it would be a member of the set. The garbage collector removes it with the set.
+    let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name, "uid": set.uid});
+    Ok(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": bootstrap_name(&set.name, ordinal), "labels": labels, "annotations": annotations, "ownerReferences": [owner],
+        },
+        "spec": spec,
+    }))
+}
+
+fn volumes(set: &StatefulSet, spec: &Value, pod: &str) -> Vec<Value> {
+    let claims = set.claim_templates.iter();
+    let claims =
+        claims.map(|template| json!({"name": template, "persistentVolumeClaim": {"claimName": format!("{template}-{pod}")}}));
+    let is_claim = |volume: &&Value| set.claim_templates.iter().any(|template| volume["name"] == template.as_str());
+    let others = spec["volumes"].as_array().into_iter().flatten().filter(|volume| !is_claim(volume)).cloned();
+    let field = format!("metadata.annotations['{SWITCH}']");
+    let switch = json!({"name": VOLUME, "downwardAPI": {"items": [{"path": FILE, "fieldRef": {"fieldPath": field}}]}});
+    claims.chain(others).chain([switch]).collect()
+}
+
+/// As a file among the server's includes it reaches the server through any start script.
+fn mount_switch(database: &mut Value) {
+    let mount =
+        |folder: &str| json!({"name": VOLUME, "mountPath": format!("{folder}/{FILE}"), "subPath": FILE, "readOnly": true});
+    let mounts = INCLUDES.iter().map(|folder| mount(folder));
+    match database["volumeMounts"].as_array_mut() {
+        Some(own) => own.extend(mounts),
+        None => database["volumeMounts"] = mounts.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::healthy_galera;
+
+    #[test]
+    fn it_is_the_sets_pod_but_for_the_switch() {
+        let set = healthy_galera().objects.stateful_set;
+        let template = json!({
+            "metadata": {"labels": {"app": "db"}},
+            "spec": {
+                "containers": [{"name": set.layout.container, "command": ["bash", "/start.sh"], "volumeMounts": [{"name": "data"}]}],
+                "volumes": [{"name": "config", "configMap": {"name": "db"}}], "terminationGracePeriodSeconds": 60,
+            },
+        });
+        let pod = pod(&set, &template, Ordinal(0)).unwrap();
+        assert_eq!(Ordinal::of_pod("db", pod["metadata"]["name"].as_str().unwrap()), None, "a set would adopt it");
+        assert_eq!(pod["metadata"]["labels"]["app"], "db");
+        assert_eq!((&pod["spec"]["hostname"], &pod["spec"]["restartPolicy"]), (&json!("db-0"), &json!("Never")));
+        assert_eq!(pod["spec"]["terminationGracePeriodSeconds"], 60);
+        assert_eq!(pod["spec"]["containers"][0]["command"], template["spec"]["containers"][0]["command"]);
+        let claims: Vec<&Value> = pod["spec"]["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
+        assert!(claims.contains(&&json!("config")) && claims.contains(&&json!(set.claim_templates[0])), "{claims:?}");
+        assert!(pod["metadata"]["ownerReferences"][0]["controller"].is_null(), "it would be a member");
+        let none = json!({"metadata": {"labels": {}}, "spec": {"containers": []}});
+        assert!(super::pod(&set, &none, Ordinal(0)).is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! Operations: commands of several steps that survive whoever started them.
+//!
+//! A decider is asked again before every step. The plan it gives is the forecast of everything left; only its first step is
+//! carried out, then the world is looked at again. A step's precondition is that it is still first; it is done when it is
+//! no longer first. Resuming is the same question again.
+//!
+//! # An operation more
+//!
+//! 1. A variant of [`Goal`], with its verb.
+//! 2. A module beside `stop` and `start` with two pure functions. `begin` looks once, before anything is asked of anybody: it
+//!    refuses, or gives the [`Memo`]: what the world will not show later. `decide` is asked before every step, with any
+//!    state that a death in the middle can leave, and answers [`Decision::Done`], a wait, a refusal, or the plan of everything
+//!    left. It must not remember anything but the memo, and must not act on a range that is not in `memo.ranges`: somebody
+//!    else wrote that ([`gates::changed_outside`]).
+//! 3. Steps are made of the [`plan::Action`]s there are: each is one change that is either done or not, or a read by helper
+//!    pods. A new kind of change is a variant there and an arm in `carry_out::act`; what it learns goes into the memo. A step
+//!    has the same `id` in every forecast. From the first one that cannot be taken back on it is
+//!    [`plan::Step::without_return`].
+//! 4. [`founding`] leads from one member that may found a cluster, with nothing running, to the whole one: a decider that
+//!    elects a member sets `memo.last` and `memo.state_uuid` and continues with it.
+//! 5. [`undo`] takes changes of the range and of `whenScaled` back by themselves, in the opposite order.
+//! 6. A command in `cli::operation` and `commands::operation`, and its cut points in `tests/operations`.
+
+pub mod bootstrap;
+pub mod custody;
+pub mod founding;
+pub mod gates;
+pub mod journal;
+pub mod plan;
+mod preflight;
+mod start;
+mod stop;
+mod undo;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::fact::Why;
+use crate::model::kubernetes::Pod;
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+
+use custody::Custody;
+use journal::Stopped;
+use plan::{Decision, Memo, Range, Refusal};
+
+pub use founding::bootstrap_name;
+pub use undo::undo;
+
+/// What an operation is to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Goal {
+    /// Every member stopped in order, the last one recorded.
+    Stop,
+    /// The member that stopped last first, then the others.
+    Start,
+}
+
+impl Goal {
+    /// The command, as it is typed.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// How a new operation begins.
+pub enum Beginning {
+    /// Nothing to do, and why.
+    Nothing(String),
+    Begin(Box<Memo>),
+    Refuse(Refusal),
+}
+
+/// What is to be kept in mind from the first look on; or why the operation must not begin.
+///
+/// # Errors
+/// A fact that is needed is not known.
+pub fn begin(goal: Goal, seen: &Snapshot, custody: &Custody, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
+    if let Some(refusal) = preflight::anyone(goal, seen, custody) {
+        return Ok(Beginning::Refuse(refusal));
+    }
+    if let Some(refusal) = preflight::claim_going(seen)? {
+        return Ok(Beginning::Refuse(refusal));
+    }
+    match goal {
+        Goal::Stop => stop::begin(seen, stopped),
+        Goal::Start => start::begin(seen, stopped),
+    }
+}
+
+/// What to do next.
+///
+/// # Errors
+/// A fact that is needed is not known: before the first step a refusal, later a wait with a deadline.
+pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
+    match goal {
+        Goal::Stop => stop::decide(seen, memo),
+        Goal::Start => start::decide(seen, memo),
+    }
+}
+
+/// The range of the set that is true of its pods now. A change that the controller has not acted on fires later, perhaps
+/// hours later (safety B7): when a wait is given up, the set is put back to this. `None`: it says so already.
+#[must_use]
+pub fn true_range(seen: &Snapshot) -> Option<Range> {
+    let now = Range::of(&seen.objects.stateful_set);
+    let stays =
+        |ordinal: &Ordinal, pod: &Pod| ordinal.0 >= now.start && pod.name == seen.pod_name(*ordinal) && pod.deletion.is_none();
+    let staying = seen.members.iter().filter(|(ordinal, member)| member.pod.as_ref().is_some_and(|pod| stays(ordinal, pod)));
+    let replicas = staying.map(|(ordinal, _)| ordinal.0 - now.start + 1).max().unwrap_or(0);
+    let is = now.with(replicas);
+    (is != now).then_some(is)
+}

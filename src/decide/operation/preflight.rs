@@ -1,0 +1,137 @@
+//! What keeps every operation on a plain StatefulSet from beginning.
+
+use crate::decide::rules::operations as rules;
+use crate::model::fact::Why;
+use crate::model::kubernetes::{Claim, VolumeSource};
+use crate::model::snapshot::Snapshot;
+
+use super::Goal;
+use super::custody::{Autoscaler, Custody, GitOps};
+use super::plan::Refusal;
+
+/// A look lists the pods of the ordinals below this, in the range of the set or not: a pod above it that is on its way out
+/// would not be seen.
+const MOST_ORDINALS: u32 = 9;
+
+/// Refusals that do not depend on what the servers say.
+pub fn anyone(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
+    managed(goal, seen, custody).or_else(|| shape(goal, seen))
+}
+
+/// Somebody else writes the same fields (safety F3, D6).
+fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
+    let (name, verb) = (&seen.target.name, goal.verb());
+    if let Some(owner) = &seen.objects.stateful_set.owner {
+        let (kind, owner) = (&owner.kind, &owner.name);
+        let summary = format!(
+            "{name} belongs to {kind} {owner}, and whatever manages that would undo each step; {verb} works on plain StatefulSets"
+        );
+        let refusal =
+            Refusal::new(&rules::OWNED, summary).because([format!("ownerReferences of the StatefulSet: {kind} {owner}")]);
+        return Some(if kind == "MariaDB" { refusal.kubectl(&format!("get mariadb {owner}")) } else { refusal });
+    }
+    match &custody.gitops {
+        Some(GitOps::Argo(application)) => {
+            return Some(
+                Refusal::new(
+                    &rules::GITOPS,
+                    format!("Argo CD makes {name} again what the repository says (application {application}), in the middle of a {verb}, too"),
+                )
+                .because([format!("tracking of the StatefulSet: {application}")])
+                .kubectl(&format!("patch application {application} -n argocd --type merge -p {{\"spec\":{{\"syncPolicy\":null}}}}"))
+                .plugin(&format!("{verb} {name} --gitops-paused")),
+            );
+        }
+        Some(GitOps::Flux { kind, name: by, namespace }) => {
+            return Some(
+                Refusal::new(
+                    &rules::GITOPS,
+                    format!("Flux makes {name} again what the repository says ({kind} {by}), in the middle of a {verb}, too"),
+                )
+                .because([format!("labels of the StatefulSet: {kind} {by} in namespace {namespace}")])
+                .kubectl(&format!("patch {kind} {by} -n {namespace} --type merge -p {{\"spec\":{{\"suspend\":true}}}}"))
+                .plugin(&format!("{verb} {name} --gitops-paused")),
+            );
+        }
+        None => {}
+    }
+    // What may not be listed is said in the plan.
+    let known = [&custody.horizontal, &custody.vertical].into_iter().filter_map(|found| found.known().ok());
+    let autoscalers: Vec<&Autoscaler> = known.flatten().collect();
+    if autoscalers.is_empty() {
+        return None;
+    }
+    let all: Vec<String> = autoscalers.iter().map(|scaler| scaler.told()).collect();
+    let summary = format!("{} changes the pods of {name} by itself, in the middle of a {verb}, too", all.join(", "));
+    let refusal = Refusal::new(&rules::AUTOSCALED, summary)
+        .because(all.iter().map(|scaler| format!("target of {scaler}: StatefulSet {name}")));
+    Some(autoscalers.iter().fold(refusal, |refusal, scaler| refusal.kubectl(&scaler.pause())))
+}
+
+/// What the set is made of.
+fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
+    let set = &seen.objects.stateful_set;
+    let (name, verb) = (&set.name, goal.verb());
+    if set.deletion.is_some() {
+        return Some(Refusal::new(&rules::GOING, format!("the StatefulSet {name} is being deleted")));
+    }
+    if !set.layout.bootstrap_switches.is_empty() {
+        return Some(
+            Refusal::new(&rules::FOUNDS, format!("the pod template of {name} founds a new cluster at every start"))
+                .because(set.layout.bootstrap_switches.iter().map(|switch| format!("pod template: {switch}"))),
+        );
+    }
+    if let Some(chart) = &set.layout.chart {
+        let chart = chart.kind.name();
+        let summary = format!(
+            "{name} is made by the Bitnami chart {chart}, whose image decides by itself who founds a cluster: {verb} does not handle it"
+        );
+        return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("pod template: chart {chart}")]));
+    }
+    if set.start + set.replicas > MOST_ORDINALS {
+        let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
+        return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));
+    }
+    if set.current_revision != set.update_revision {
+        return Some(
+            Refusal::new(
+                &rules::ROLLOUT,
+                format!("a rollout of {name} is unfinished: pods come back as something else after {verb}"),
+            )
+            .because([
+                format!("status.currentRevision: {}", set.current_revision),
+                format!("status.updateRevision: {}", set.update_revision),
+            ])
+            .kubectl(&format!("rollout status sts {name}")),
+        );
+    }
+    let datadir = set.layout.mounts.first();
+    if datadir.is_none_or(|mount| mount.source != VolumeSource::Claim) {
+        let where_ = datadir.map_or_else(|| "no volume".to_owned(), |mount| format!("volume {} ({})", mount.volume, mount.path));
+        return Some(
+            Refusal::new(&rules::NO_CLAIM, format!("the data of {name} is on no volume claim: it dies with its pods"))
+                .because([format!("the data directory is on: {where_}")]),
+        );
+    }
+    None
+}
+
+/// A claim that is deleted as soon as its pod stops (safety B2, B11).
+///
+/// # Errors
+/// The claims are not known.
+pub fn claim_going(seen: &Snapshot) -> Result<Option<Refusal>, Why> {
+    let claims = seen.objects.claims.known().map_err(Clone::clone)?;
+    let of_set = claims.iter().filter(|claim| seen.objects.stateful_set.ordinal_of_claim(&claim.name).is_some());
+    let going: Vec<&Claim> = of_set.filter(|claim| claim.deletion.is_some() || claim.deleted_with.is_some()).collect();
+    if going.is_empty() {
+        return Ok(None);
+    }
+    let names: Vec<&str> = going.iter().map(|claim| claim.name.as_str()).collect();
+    let because = going.iter().map(|claim| match &claim.deleted_with {
+        Some(pod) => format!("metadata.ownerReferences of claim {}: Pod {pod}", claim.name),
+        None => format!("metadata.deletionTimestamp of claim {}: set", claim.name),
+    });
+    let summary = format!("{} goes with its pod: its data vanishes when that stops", names.join(", "));
+    Ok(Some(Refusal::new(&rules::CLAIM_GOING, summary).because(because)))
+}

@@ -1,0 +1,142 @@
+//! The start after a planned stop: exactly the member that stopped last founds the cluster.
+
+use std::collections::BTreeMap;
+
+use crate::decide::rules::operations as rules;
+use crate::model::fact::Why;
+use crate::model::snapshot::Snapshot;
+
+use super::Beginning;
+use super::founding::{founding, progress};
+use super::gates::changed_outside;
+use super::journal::Stopped;
+use super::plan::{Action, Closed, Decision, Memo, Plan, Range, Refusal, Step};
+
+pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
+    let name = &seen.target.name;
+    let now = Range::of(&seen.objects.stateful_set);
+    let Some(stopped) = stopped else {
+        return Ok(if now.replicas > 0 {
+            Beginning::Nothing(format!("{name} was not stopped by `kubectl mariadb stop`: replicas is {}", now.replicas))
+        } else {
+            Beginning::Refuse(
+                Refusal::new(
+                    &rules::NO_RECORD,
+                    format!("how {name} was stopped was not written down, so who must start first is not known"),
+                )
+                .plugin(&format!("galera grastate {name}")),
+            )
+        });
+    };
+    if now != stopped.range && (now.replicas > 0 || !seen.members.is_empty()) {
+        let summary = format!("{name} was stopped with `kubectl mariadb stop`, and somebody has begun to start it since");
+        return Ok(Beginning::Refuse(
+            Refusal::new(&rules::CHANGED_OUTSIDE, summary)
+                .because([format!("the set says now: replicas {}, ordinals.start {}", now.replicas, now.start)])
+                .plugin(&format!("status {name}")),
+        ));
+    }
+    let image = &seen.objects.stateful_set.layout.image;
+    if *image != stopped.image {
+        return Ok(Beginning::Refuse(image_changed(seen, stopped)));
+    }
+    Ok(Beginning::Begin(Box::new(Memo {
+        range: stopped.range,
+        deleted_claims: stopped.deleted_claims,
+        last: stopped.last,
+        state_uuid: stopped.state_uuid,
+        closed: BTreeMap::new(),
+        stopped_at: stopped.positions.get(&stopped.last).cloned(),
+        ranges: vec![now],
+        recorded: false,
+        stray: None,
+        images: stopped.images.clone(),
+        revision: seen.objects.stateful_set.update_revision.clone(),
+    })))
+}
+
+/// The data directories may have to be converted, or may be too new (safety D4, B8).
+fn image_changed(seen: &Snapshot, stopped: &Stopped) -> Refusal {
+    let (set, container) = (&seen.target.name, &seen.objects.stateful_set.layout.container);
+    Refusal::new(&rules::IMAGE_CHANGED, format!("the image of {set} was changed while it was stopped"))
+        .because([
+            format!("image at the stop: {}", stopped.image),
+            format!("image in the pod template now: {}", seen.objects.stateful_set.layout.image),
+        ])
+        .kubectl(&format!("set image sts {set} {container}={}", stopped.image))
+}
+
+pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
+    let now = Range::of(&seen.objects.stateful_set);
+    if let Some(stray) = &memo.stray {
+        return Ok(Decision::Refuse(second_cluster(seen, stray)));
+    }
+    if let Some(decision) = changed_outside(seen, memo) {
+        return Ok(decision);
+    }
+    Ok(match progress(seen, memo, now) {
+        // The record stays until the cluster is whole.
+        Some(Decision::Go(mut plan)) => {
+            plan.steps.extend(afterwards(seen, memo));
+            Decision::Go(plan)
+        }
+        Some(Decision::Done) => {
+            let steps = afterwards(seen, memo);
+            if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+        }
+        Some(other) => other,
+        None => at_rest(seen, memo, now),
+    })
+}
+
+/// Nothing runs yet.
+fn at_rest(seen: &Snapshot, memo: &Memo, now: Range) -> Decision {
+    let mut steps = Vec::new();
+    match memo.closed.get(&memo.last) {
+        None => {
+            let first = seen.pod_name(memo.last);
+            let say = format!("read the state files of {first} with a short-lived pod: they must be as the stop left them");
+            steps.push(Step::new(format!("read the state files of {first}"), say, Action::Inspect { ordinals: vec![memo.last] }));
+        }
+        Some(found) if memo.stopped_at.as_ref().is_some_and(|stopped| may_found(found, stopped)) => {}
+        Some(found) => return Decision::Refuse(files_changed(seen, memo, found)),
+    }
+    steps.extend(founding(seen, memo, now));
+    steps.extend(afterwards(seen, memo));
+    Decision::Go(Plan { steps, ..Plan::default() })
+}
+
+fn files_changed(seen: &Snapshot, memo: &Memo, found: &Closed) -> Refusal {
+    let stopped = memo.stopped_at.as_ref().map_or_else(|| "nothing".to_owned(), Closed::told);
+    let pod = seen.pod_name(memo.last);
+    let summary = format!("the files of {pod} are not as `stop` left them: somebody has started it meanwhile");
+    Refusal::new(&rules::FILES_CHANGED, summary)
+        .because([format!("written down at the stop: {stopped}"), format!("grastate.dat now: {}", found.told())])
+        .plugin(&format!("galera grastate {}", seen.target.name))
+}
+
+/// As the stop left it; or further, if it was the only member since and stopped cleanly again.
+fn may_found(found: &Closed, stopped: &Closed) -> bool {
+    found.safe_to_bootstrap && !found.unclean && found.state_uuid == stopped.state_uuid && found.seqno >= stopped.seqno
+}
+
+/// What is left when every member is back.
+fn afterwards(seen: &Snapshot, memo: &Memo) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if memo.deleted_claims && !seen.objects.stateful_set.deletes_claims_when_scaled {
+        let say = "set whenScaled to Delete again, as it was before the stop";
+        steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
+    }
+    if !memo.recorded {
+        steps.push(Step::new("forget the stop", "remove the record of the stop", Action::Forget));
+    }
+    steps
+}
+
+fn second_cluster(seen: &Snapshot, step: &str) -> Refusal {
+    let name = &seen.target.name;
+    Refusal::new(&rules::SECOND_CLUSTER, format!("a pod of {name} founded a second cluster and was stopped again"))
+        .because([format!("step: {step}")])
+        .plugin(&format!("status {name}"))
+        .plugin(&format!("operation resume {name}"))
+}

@@ -1,0 +1,80 @@
+//! Taking an operation back: its steps backwards, each only if the field still holds what was written (safety E3).
+
+use crate::decide::rules::operations as rules;
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+
+use super::Goal;
+use super::gates::{JOIN, together, unobserved_change, wait};
+use super::journal::Operation;
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
+
+/// What to take back next.
+#[must_use]
+pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
+    let set = &seen.objects.stateful_set;
+    let now = Range::of(set);
+    let back = way_back(operation, now);
+    if !operation.can_abort() && back.is_some() {
+        return Decision::Refuse(no_return(seen, operation));
+    }
+    if let Some(wait) = unobserved_change(seen) {
+        return wait;
+    }
+    // The range is somebody else's by now: it is left alone.
+    let back = back.unwrap_or_default();
+    let up = operation.goal == Goal::Stop && now.replicas > 0;
+    if up && let Err(why) = together(seen, &now.ordinals().collect(), operation.memo.state_uuid) {
+        return wait(why, JOIN);
+    }
+    let mut steps: Vec<Step> = back.into_iter().map(|(from, to)| step(seen, from, to)).collect();
+    let retained = operation.begun.iter().any(|step| step.act == Action::WhenScaled { delete: false });
+    if retained && !set.deletes_claims_when_scaled {
+        let say = "set whenScaled to Delete again, as it was before";
+        steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
+    }
+    if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+}
+
+/// The changes of the range that lead back from `now` to where it began, first to last. `None`: `now` is no value that this
+/// operation wrote or found.
+fn way_back(operation: &Operation, now: Range) -> Option<Vec<(Range, Range)>> {
+    let mut changes: Vec<(Range, Range)> = Vec::new();
+    for change in operation.begun.iter().filter(|step| !step.back).filter_map(|step| step.act.range()) {
+        if !changes.contains(&change) {
+            changes.push(change);
+        }
+    }
+    if changes.is_empty() {
+        return operation.memo.ranges.contains(&now).then(Vec::new);
+    }
+    if let Some(last) = changes.iter().rposition(|(_, to)| *to == now) {
+        return Some(changes[..=last].iter().rev().map(|(from, to)| (*to, *from)).collect());
+    }
+    changes.first().filter(|(from, _)| *from == now).map(|_| Vec::new())
+}
+
+fn step(seen: &Snapshot, from: Range, to: Range) -> Step {
+    let told = |range: Range| format!("replicas {}, ordinals.start {}", range.replicas, range.start);
+    let say = if to.replicas > from.replicas {
+        let pod = seen.pod_name(Ordinal(to.start + to.replicas - 1));
+        format!("start {pod} again, and wait until it is Synced")
+    } else {
+        format!("set the range back to {}", told(to))
+    };
+    Step::new(format!("back to {}", told(to)), say, Action::Range { from, to })
+}
+
+fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
+    let name = &seen.target.name;
+    let step = operation.begun.iter().find(|step| step.no_return).map_or("", |step| step.id.as_str());
+    let forward = match operation.goal {
+        Goal::Stop => "finish it, then start the cluster",
+        Goal::Start => "finish it, then stop the cluster",
+    };
+    let refusal = Refusal::new(
+        &rules::NO_RETURN,
+        format!("this {} of {name} is past the point from which there is a way back: {forward}", operation.goal.verb()),
+    );
+    refusal.because([format!("begun: {step}")]).plugin(&format!("operation resume {name}"))
+}

@@ -1,0 +1,148 @@
+//! `MDB7xx`: refusals of commands that change something, and what they leave to be finished.
+
+rules! {
+    UNFINISHED = "MDB701", Error, "Another operation on this cluster is unfinished",
+    "Every command that changes a cluster in several steps keeps a journal beside it, the ConfigMap `kubectl-mariadb.NAME`, which is the \
+lock too. As long as an operation in it is unfinished no other may begin: both would judge the cluster by what the other one is changing.
+
+`kubectl mariadb operation show NAME` says who began it and how far it is. If whoever carries it out is still at work, wait or ask it to stop \
+with `operation stop`. If not, go on with `operation resume` or take it back with `operation abort`.";
+
+    OWNED = "MDB702", Error, "An operator owns the StatefulSet",
+    "The StatefulSet has an owner, so a controller writes it: it would undo each step within a second, or worse, do half of it. Such a \
+set is changed through the object that owns it.
+
+For mariadb-operator that is the `MariaDB` object. Stopping a whole cluster of the operator and starting it again is not something this \
+version does; scaling the StatefulSet by hand is not a way around it.";
+
+    GITOPS = "MDB703", Error, "A GitOps controller writes the StatefulSet",
+    "Labels or annotations say that Argo CD or Flux applies this StatefulSet from a repository. With automatic sync it sets `replicas` \
+back in the middle of an operation, when fewer members run than the repository wants: members would start in an order that nobody chose.
+
+Pause it first with the command that is printed, then give `--gitops-paused`: whether it is really paused cannot be seen from the \
+StatefulSet. A change made by somebody else in spite of that is noticed before every step, and nothing is overwritten.";
+
+    AUTOSCALED = "MDB704", Error, "An autoscaler changes the number of members",
+    "A HorizontalPodAutoscaler (perhaps made by KEDA) or a VerticalPodAutoscaler has this StatefulSet as its target. The first raises \
+`replicas` while members are to stay down, the second evicts members in the middle. A Galera or replication cluster is not made to be scaled \
+by load anyway: each new member takes a state transfer from the others.
+
+Pause it with the command that is printed, and run the command again.";
+
+    GOING = "MDB705", Error, "The StatefulSet is being deleted",
+    "The StatefulSet has a deletion timestamp: Kubernetes is removing it, and its pods with it. Nothing is begun on it. The volume claims \
+stay unless the retention policy says `whenDeleted: Delete`. Create the StatefulSet anew with the same name and it finds them again.";
+
+    FOUNDS = "MDB706", Error, "The pod template founds a new cluster at every start",
+    "The command, the arguments or the environment of the pod template hold a bootstrap switch: `--wsrep-new-cluster`, an address of \
+`gcomm://` without members, or a variable that does the same. All pods share the template, so every container that restarts would found \
+a second cluster beside the first, with the same name and data that drift apart.
+
+Remove the switch from the template first, while the cluster runs. The commands of this plugin put such a switch into one pod of its own \
+that goes away again, and nowhere else.";
+
+    ROLLOUT = "MDB707", Error, "A rollout of the StatefulSet is unfinished",
+    "Its pods are not all of the newest revision (`status.currentRevision` and `status.updateRevision` differ). Pods that are stopped now \
+can come back with another image or configuration than they had, and a data directory that a newer server has opened must not be opened \
+by an older one.
+
+Let the rollout finish, or undo it, and run the command again.";
+
+    NO_CLAIM = "MDB708", Error, "The data is not on a volume claim",
+    "The data directory is on an `emptyDir` or on no volume at all. It dies with the pod object: to stop all members is to lose the database. \
+Nothing is stopped.
+
+Take a backup, and move the data to volume claims (`volumeClaimTemplates`) before anything else.";
+
+    CLAIM_GOING = "MDB709", Error, "A volume claim is marked for deletion under its pod",
+    "Somebody deleted the claim. Kubernetes waits with it as long as the pod exists, and then deletes it, usually with the data. Stopping \
+the pod would carry that out. Nothing is stopped.
+
+Make another good copy first: the others Synced or caught up, a backup taken, the reclaim policy of the PersistentVolume set to `Retain`.";
+
+    NOT_THIS_KIND = "MDB710", Error, "The command does not handle this kind of cluster",
+    "The order in which members stop and start is what keeps their data together, and it differs by kind. In this version `stop` and `start` \
+handle Galera clusters of two or more members on a plain StatefulSet. Others are refused before anything is touched.
+
+A single server has no order: scale it to 0 and back. For GTID replication stop the replicas before the primary and start the primary first: \
+by hand, one at a time.";
+
+    NOT_WHOLE = "MDB711", Error, "The cluster is not whole, so it is not stopped",
+    "A planned stop ends with one member that holds everything. That is only sure when all members are Synced in one primary component \
+before the first one stops, with nobody else in the group: a member that is behind, cut off or in another component may end as the last \
+one, or hold rows that the last one lacks.
+
+`kubectl mariadb status` says what is wrong. Heal that first. An arbitrator (garbd) must be stopped before the members: beside it no \
+member is ever the last one of the group, so none would be safe to start first.";
+
+    CHANGED_OUTSIDE = "MDB712", Error, "Somebody else changed the StatefulSet in the middle",
+    "`replicas` or `ordinals.start` is neither what this operation found nor what it wrote: a person, a pipeline, or a controller was there. \
+Nothing was overwritten, and no further step is taken on a plan that was made for another state.
+
+`operation resume` looks anew and shows what it would do now; `operation abort` takes back what is still as this operation wrote it, and \
+leaves the rest alone.";
+
+    NOT_LAST = "MDB713", Error, "The member that stopped last is not proven to hold everything",
+    "After the stop the state files of all members were read. The last one should have the highest position of one history, a known seqno, \
+`safe_to_bootstrap: 1` and no `gvwstate.dat`. It does not, so it must not simply be started first: rows could be lost.
+
+No row is lost yet: all volumes are as the servers left them. Compare the positions with `kubectl mariadb galera grastate` before any \
+member is started.";
+
+    NO_RECORD = "MDB714", Error, "It is not known how the cluster was stopped",
+    "`start` brings back exactly the member that stopped last, and it knows that from the record that `stop` writes into the ConfigMap \
+`kubectl-mariadb.NAME`. There is none, so the cluster was stopped in another way, or the record was deleted.
+
+`kubectl mariadb galera grastate` reads the state files of all members and says which one has to start first, and why.";
+
+    FILES_CHANGED = "MDB715", Error, "The state files are not as the stop left them",
+    "The member that stopped last has another position now than the one that was written down, or it is no longer marked as safe. It was \
+started in between: every start, even one that failed, changes `grastate.dat`. Another member may have taken writes meanwhile.
+
+Compare all members with `kubectl mariadb galera grastate` before one of them founds the cluster again.";
+
+    FOUNDER_ENDED = "MDB716", Error, "The pod that founded the cluster has ended",
+    "The bootstrap pod carries the first member until the others have joined. Its server has ended, and a decision that was made for the \
+state before it must not simply be repeated: clients may have written to it meanwhile.
+
+See its log. If other members are Primary and Synced by now, `operation resume` goes on with them. If none is, delete the ended pod, and \
+`operation resume` reads the state files again before anything founds a cluster.";
+
+    SECOND_CLUSTER = "MDB717", Error, "A member founded a second cluster and was stopped again",
+    "Instead of joining, a member became Primary alone: its start script or its configuration founds a cluster when it thinks it is the \
+first one, or it could not reach the others. It would have taken writes that the others never see, so its pod was stopped at once.
+
+Look at the start script and at the address list of the members, and at the network between the pods, then go on with `operation resume`. \
+What that member wrote in the few seconds it ran is in its data directory only.";
+
+    NO_RETURN = "MDB718", Error, "There is no way back any more, only forward",
+    "Each operation has a step from which it cannot be taken back: with the last member stopped, or with the first one started, the state \
+before cannot be restored by undoing fields. `operation show` names that step.
+
+Finish the operation with `operation resume`. The opposite command then leads back: `start` after `stop`.";
+
+    OTHER_PLAN = "MDB719", Error, "What is left to do is not what was confirmed",
+    "The cluster has changed in a way that asks for other steps than those that were shown and confirmed. No step is taken that nobody has \
+agreed to.
+
+`operation resume` shows the new plan and asks again. With `-y` it goes on without asking.";
+
+    TAKEN_OVER = "MDB720", Error, "Somebody else has taken this operation over",
+    "The journal names another holder: this program was stopped or cut off for longer than a heartbeat may stand still, and somebody went on \
+with `operation resume` or `operation abort`. It sends nothing more.
+
+`kubectl mariadb operation show NAME` says who carries it out now and how far it is.";
+
+    HELD = "MDB721", Error, "The operation is being carried out by somebody else",
+    "The heartbeat in the journal moves, so another run of this program is at work on it. Two must never be: each would take the other's \
+steps for foreign changes.
+
+Wait for it, or ask it to stop after its current step with `kubectl mariadb operation stop NAME`. An operation can be taken over only after \
+its heartbeat was seen standing still for 60 seconds.";
+
+    IMAGE_CHANGED = "MDB722", Error, "The image was changed while the cluster was stopped",
+    "The pod template names another image than at the stop. A data directory that a newer server has opened must not be opened by an older \
+one, and a newer server converts it in a way that cannot be taken back: that is an upgrade, and it is not hidden in a start.
+
+Set the image back with the command that is printed, start the cluster, and upgrade it one member at a time while it runs.";
+}
