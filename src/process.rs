@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -28,6 +28,37 @@ pub struct Process {
     pub terminal: Terminal,
     /// Whether Ctrl-C and SIGTERM are ours to answer.
     pub signals: bool,
+    /// `user@host`, for whoever finds what we left.
+    pub who: String,
+    pub pace: Pace,
+}
+
+/// How fast an operation moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks while something is waited for.
+    pub look: Duration,
+    /// Between the two samples that a first step needs (safety G1).
+    pub settle: Duration,
+    /// Between two heartbeats.
+    pub beat: Duration,
+    /// How long a heartbeat must be seen standing still before somebody else may take over (safety E1).
+    pub silence: Duration,
+    /// How long an API server that does not answer is waited for.
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            look: Duration::from_millis(300),
+            settle: seconds(8),
+            beat: seconds(15),
+            silence: seconds(60),
+            patience: seconds(120),
+        }
+    }
 }
 
 /// Where "now" comes from.
@@ -101,7 +132,18 @@ impl Process {
             stderr: Box::new(io::stderr()),
             terminal: terminal.measured(),
             signals: true,
+            who: who(),
+            pace: Pace::default(),
         }
+    }
+
+    /// A name for this run that no other run has.
+    #[must_use]
+    pub fn session(&self) -> String {
+        use std::hash::{BuildHasher as _, Hasher as _};
+        // Each is seeded by the system's randomness.
+        let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+        format!("{:016x}{:016x}", word(), word())
     }
 
     /// A process made for a test: these arguments (without the program's name), an empty environment, no terminal, and
@@ -119,6 +161,8 @@ impl Process {
             stderr: Box::new(captured.stderr.clone()),
             terminal: Terminal::default(),
             signals: false,
+            who: "someone@somewhere".to_owned(),
+            pace: Pace::default(),
         };
         (process, captured)
     }
@@ -219,6 +263,14 @@ async fn interrupted() -> &'static str {
         Ok(()) => "Ctrl-C",
         Err(_) => std::future::pending().await,
     }
+}
+
+/// As far as the environment and the kernel tell it.
+fn who() -> String {
+    let named = |names: [&str; 2]| names.into_iter().find_map(|name| std::env::var(name).ok()).filter(|value| !value.is_empty());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+    let host = host.or_else(|| named(["HOSTNAME", "COMPUTERNAME"]));
+    format!("{}@{}", named(["USER", "USERNAME"]).as_deref().unwrap_or("?"), host.as_deref().unwrap_or("?"))
 }
 
 fn lossy(text: OsString) -> String {

@@ -14,6 +14,7 @@ use trouble::Trouble;
 
 pub mod backoff;
 pub mod connect;
+pub mod custody;
 pub mod disruption;
 pub mod exec;
 pub mod flags;

@@ -390,3 +390,25 @@ async fn pages<T: DeserializeOwned>(api: &Api, ask: &Ask<'_>, params: ListParams
         }
     }
 }
+
+/// One pod by its name. `None`: there is none.
+///
+/// # Errors
+/// No answer; a missing right.
+pub async fn get_pod(api: &Api, namespace: &str, name: &str) -> Result<Option<Pod>, Failure> {
+    let ask = Ask { verb: "get", group: "/api/v1", resource: "pods", namespace: Some(namespace), name: Some(name) };
+    match api.get::<raw::Pod>(&ask).await {
+        Ok(pod) => Ok(pod.into_model().map(|(_, owned)| owned.pod)),
+        Err(trouble) if trouble.kind == Kind::NotFound => Ok(None),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+/// `ConfigMaps` with these labels, as they are written.
+///
+/// # Errors
+/// No answer; a missing right to list.
+pub async fn list_config_maps(api: &Api, namespace: &str, selector: &str) -> Result<Vec<serde_json::Value>, Failure> {
+    let ask = listing("/api/v1", "configmaps", Scope::Namespace(namespace));
+    Ok(list(api, &ask, ListParams::default().labels(selector)).await?)
+}

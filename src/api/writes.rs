@@ -19,6 +19,8 @@ const FIELD_MANAGER: &str = "kubectl-mariadb";
 pub enum Resource {
     Pods,
     Jobs,
+    ConfigMaps,
+    StatefulSets,
 }
 
 impl Resource {
@@ -26,6 +28,8 @@ impl Resource {
         let (group, resource) = match self {
             Self::Pods => ("/api/v1", "pods"),
             Self::Jobs => ("/apis/batch/v1", "jobs"),
+            Self::ConfigMaps => ("/api/v1", "configmaps"),
+            Self::StatefulSets => ("/apis/apps/v1", "statefulsets"),
         };
         Ask { verb, group, resource, namespace: Some(namespace), name }
     }
@@ -108,4 +112,41 @@ pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid:
     let path = ask.path().map_err(Denied::from)?;
     let request = Request::new(path).delete(name, &params);
     api.ask::<Value>(&ask, request).await.map(drop).map_err(Denied::from)
+}
+
+/// Changes an object as a JSON merge patch says. With `metadata.resourceVersion` in it the object is changed only if nobody
+/// else has changed it since.
+///
+/// # Errors
+/// [`Denied::Gone`]: it is not there, or somebody changed it.
+pub async fn merge(api: &Api, what: Resource, namespace: &str, name: &str, patch: &Value) -> Result<Value, Denied> {
+    send(api, what.ask("patch", namespace, Some(name)), "application/merge-patch+json", patch, false).await
+}
+
+/// Changes an object by JSON-patch operations, all of them or none. Each `test` among them has to hold (safety E4).
+///
+/// # Errors
+/// [`Denied::Gone`]: it is not there, or a test did not hold: somebody changed it.
+pub async fn patch(
+    api: &Api,
+    what: Resource,
+    namespace: &str,
+    name: &str,
+    operations: &Value,
+    dry_run: bool,
+) -> Result<Value, Denied> {
+    send(api, what.ask("patch", namespace, Some(name)), "application/json-patch+json", operations, dry_run).await
+}
+
+async fn send(api: &Api, ask: Ask<'_>, kind: &'static str, patch: &Value, dry_run: bool) -> Result<Value, Denied> {
+    let dry_run = if dry_run { "&dryRun=All" } else { "" };
+    let path = ask.path().map_err(Denied::from)?;
+    let uri = format!("{path}/{}?fieldManager={FIELD_MANAGER}{dry_run}", ask.name.unwrap_or_default());
+    let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, kind);
+    let request = request.body(patch.to_string().into_bytes()).map_err(|problem| Denied::Refused(problem.to_string()))?;
+    api.ask(&ask, Ok(request)).await.map_err(|trouble| match (trouble.code, &trouble.words) {
+        // A test that did not hold answers 422 without naming a field; a value that is not allowed names one.
+        (Some(422), Some(words)) if !words.contains("is invalid") => Denied::Gone,
+        _ => Denied::from(trouble),
+    })
 }

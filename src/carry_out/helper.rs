@@ -80,6 +80,31 @@ impl<'a> Helpers<'a> {
         join_all(proofs).await.into_iter().flatten().collect()
     }
 
+    /// Waits until no Job of an earlier run is at work under one of these names: nobody watches it any more, and its own
+    /// deadline ends it.
+    ///
+    /// # Errors
+    /// It does not end, or is not there to be read.
+    pub async fn outlast(&self, helpers: &[Helper]) -> Result<(), Denied> {
+        let began = Instant::now();
+        for helper in helpers {
+            let limit = helper.kind.lifetime() + GONE_LIMIT;
+            loop {
+                match read(self.api, Resource::Jobs, self.namespace, &helper.name).await {
+                    Err(Denied::Gone) => break,
+                    Ok(job) if has_ended(&job) => break,
+                    Ok(_) if began.elapsed() > limit => {
+                        return Err(Denied::Refused(format!("the Job {} of an earlier run does not end", helper.name)));
+                    }
+                    Err(denied @ Denied::Lost(_)) if began.elapsed() > limit => return Err(denied),
+                    Ok(_) | Err(Denied::Lost(_)) => sleep(PAUSE).await,
+                    Err(denied) => return Err(denied),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Reads the files of every ordinal of `helpers`.
     pub async fn inspect(&self, helpers: &[Helper]) -> BTreeMap<Ordinal, Fact<Disk>> {
         let looks = helpers.iter().map(|helper| async move {

@@ -1,7 +1,11 @@
 //! What changes something in the cluster, one step at a time: shown, asked, done, read back.
 
+pub mod act;
 pub mod grastate;
 pub mod helper;
+pub mod journal;
+pub mod operation;
+pub mod prepare;
 
 /// How far a writing command may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

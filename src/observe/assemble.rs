@@ -35,7 +35,7 @@ pub fn snapshot(set: StatefulSet, pods: Vec<Pod>, taken: Timestamp) -> Snapshot 
     }
 }
 
-fn member(set: &StatefulSet, ordinal: Ordinal, pod: Option<Pod>) -> Member {
+pub(super) fn member(set: &StatefulSet, ordinal: Ordinal, pod: Option<Pod>) -> Member {
     let why = match &pod {
         None => Why::NotRunning(format!("there is no pod {}", ordinal.pod(&set.name))),
         Some(pod) => not_running(set, pod).map_or(Why::NotAsked, Why::NotRunning),

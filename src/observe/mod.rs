@@ -7,6 +7,7 @@ pub mod watch;
 mod assemble;
 mod certificate;
 mod extras;
+mod founder;
 mod manager;
 mod server;
 
@@ -34,6 +35,7 @@ use crate::model::target_name::TargetName;
 use crate::process::Clock;
 
 pub use datadirs::{catch, datadirs, homes, in_logs};
+pub use founder::founder;
 
 use extras::Extras;
 use probe::{END, Looks, Sample};
@@ -236,22 +238,23 @@ async fn look_at_members(api: &Api, seen: &Snapshot, depth: Depth, permits: Opti
     }
     let layout = &seen.objects.stateful_set.layout;
     let script = probe::script_with(layout, Looks::Once, api.password().map(Password::reveal));
-    let looks = seen.members.iter().filter(|(_, member)| member.server == Fact::Unknown(Why::NotAsked)).map(|(ordinal, _)| {
-        let pod = PodRef {
-            namespace: seen.target.namespace.clone(),
-            name: seen.pod_name(*ordinal),
-            container: layout.container.clone(),
-        };
-        let script = script.as_bytes();
-        async move {
-            // A closed semaphore would only mean no limit.
-            let _permit = match permits {
-                Some(permits) => permits.acquire().await.ok(),
-                None => None,
+    let looks =
+        seen.members.iter().filter(|(_, member)| member.server == Fact::Unknown(Why::NotAsked)).map(|(ordinal, member)| {
+            let pod = PodRef {
+                namespace: seen.target.namespace.clone(),
+                name: member.pod.as_ref().map_or_else(|| seen.pod_name(*ordinal), |pod| pod.name.clone()),
+                container: layout.container.clone(),
             };
-            (*ordinal, look(api, &pod, script, depth).await)
-        }
-    });
+            let script = script.as_bytes();
+            async move {
+                // A closed semaphore would only mean no limit.
+                let _permit = match permits {
+                    Some(permits) => permits.acquire().await.ok(),
+                    None => None,
+                };
+                (*ordinal, look(api, &pod, script, depth).await)
+            }
+        });
     join_all(looks).await
 }
 

@@ -1,0 +1,137 @@
+//! One step. Every write tests that the object is still the one that was seen (safety E4).
+
+use serde_json::{Value, json};
+
+use crate::api::Api;
+use crate::api::writes::{Denied, Resource, create, delete, patch, read};
+use crate::decide::helper::{Helper, Kind as HelperKind, Template};
+use crate::decide::operation::plan::{Action, Closed, Range};
+use crate::decide::operation::{bootstrap, bootstrap_name};
+use crate::model::disk::StateFile;
+use crate::model::kubernetes::StatefulSet;
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+use crate::process::Clock;
+
+use super::helper::Helpers;
+
+/// What carrying steps out needs.
+pub struct Hands<'a> {
+    pub api: &'a Api,
+    pub clock: Clock,
+    /// The StatefulSet as the API server wrote it: pods are made after its template.
+    pub set: &'a Value,
+}
+
+/// What a step has found out.
+pub type Learned = Vec<(Ordinal, Closed)>;
+
+impl Hands<'_> {
+    /// Carries `action` out on what was seen. Changes of the journal are not among them.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub async fn act(&self, action: &Action, seen: &Snapshot, dry_run: bool) -> Result<Learned, Denied> {
+        let set = &seen.objects.stateful_set;
+        match action {
+            Action::Range { to, .. } => self.range(set, *to, dry_run).await?,
+            Action::WhenScaled { delete } => {
+                let value = if *delete { "Delete" } else { "Retain" };
+                let path = "/spec/persistentVolumeClaimRetentionPolicy/whenScaled";
+                self.set(set, vec![json!({"op": "replace", "path": path, "value": value})], dry_run).await?;
+            }
+            Action::Inspect { ordinals } => return self.inspect(set, ordinals, dry_run).await,
+            Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
+            Action::EndBootstrap { ordinal } if !dry_run => {
+                let name = bootstrap_name(&set.name, *ordinal);
+                let pod = seen.members.get(ordinal).and_then(|member| member.pod.as_ref()).filter(|pod| pod.name == name);
+                let uid = pod.map(|pod| pod.uid.as_str()).ok_or(Denied::Gone)?;
+                delete(self.api, Resource::Pods, &set.namespace, &name, uid).await?;
+            }
+            Action::EndBootstrap { .. } | Action::Record { .. } | Action::Forget => {}
+        }
+        Ok(Vec::new())
+    }
+
+    async fn range(&self, set: &StatefulSet, to: Range, dry_run: bool) -> Result<(), Denied> {
+        let mut changes = vec![json!({"op": "replace", "path": "/spec/replicas", "value": to.replicas})];
+        if to.start != set.start {
+            changes.push(match to.start {
+                0 => json!({"op": "remove", "path": "/spec/ordinals"}),
+                start => json!({"op": "add", "path": "/spec/ordinals", "value": {"start": start}}),
+            });
+        }
+        let stored = self.set(set, changes, dry_run).await?;
+        // API servers before 1.27 drop it silently (safety B6). No pod is there yet when the start moves.
+        let start = stored["spec"]["ordinals"]["start"].as_u64().unwrap_or(0);
+        if start == u64::from(to.start) {
+            Ok(())
+        } else {
+            Err(Denied::Refused("this API server knows no ordinals.start; Kubernetes 1.27 or newer is needed".to_owned()))
+        }
+    }
+
+    /// A change of the set, if its spec is still what was seen: every change of a spec counts its generation up.
+    async fn set(&self, set: &StatefulSet, changes: Vec<Value>, dry_run: bool) -> Result<Value, Denied> {
+        let mut operations = vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": set.uid}),
+            json!({"op": "test", "path": "/metadata/generation", "value": set.generation}),
+        ];
+        operations.extend(changes);
+        patch(self.api, Resource::StatefulSets, &set.namespace, &set.name, &Value::Array(operations), dry_run).await
+    }
+
+    async fn inspect(&self, set: &StatefulSet, ordinals: &[Ordinal], dry_run: bool) -> Result<Learned, Denied> {
+        let template = Template { set, template: &self.set["spec"]["template"] };
+        let helpers: Result<Vec<Helper>, String> =
+            ordinals.iter().map(|ordinal| template.helper(*ordinal, HelperKind::Inspect, None, None)).collect();
+        let helpers = helpers.map_err(Denied::Refused)?;
+        let pods = Helpers::new(self.api, &set.namespace, self.clock);
+        if dry_run {
+            return match pods.prove(&helpers).await.into_values().next() {
+                Some(denied) => Err(denied),
+                None => Ok(Vec::new()),
+            };
+        }
+        pods.outlast(&helpers).await?;
+        let mut learned = Vec::new();
+        for (ordinal, files) in pods.inspect(&helpers).await {
+            let name = ordinal.pod(&set.name);
+            let disk = files.known().map_err(|why| Denied::Refused(format!("the files of {name} could not be read: {why}")))?;
+            match &disk.grastate {
+                StateFile::Parsed(grastate) => {
+                    learned.push((ordinal, Closed::new(grastate, disk.gvwstate != StateFile::Absent)));
+                }
+                _ => return Err(Denied::Refused(format!("{name} has no readable grastate.dat in {}", disk.datadir))),
+            }
+        }
+        Ok(learned)
+    }
+
+    async fn found(&self, set: &StatefulSet, ordinal: Ordinal, dry_run: bool) -> Result<(), Denied> {
+        let pod = bootstrap::pod(set, &self.set["spec"]["template"], ordinal).map_err(Denied::Refused)?;
+        match create(self.api, Resource::Pods, &set.namespace, &pod, dry_run).await {
+            Err(Denied::Exists) => {
+                let name = bootstrap_name(&set.name, ordinal);
+                let found = read(self.api, Resource::Pods, &set.namespace, &name).await?;
+                let ours = found["metadata"]["labels"][bootstrap::LABEL] == set.name.as_str();
+                if ours { Ok(()) } else { Err(Denied::Refused(format!("there is a pod {name} that this plugin did not make"))) }
+            }
+            Err(denied) => Err(denied),
+            Ok(stored) => intact(&pod, &stored).map_err(Denied::Refused),
+        }
+    }
+}
+
+/// Whether admission left the pod one that ends: an injected container would keep it (safety C3).
+fn intact(asked: &Value, stored: &Value) -> Result<(), String> {
+    let names = |pod: &Value| -> Vec<String> {
+        let containers = pod["spec"]["containers"].as_array();
+        containers.into_iter().flatten().filter_map(|one| one["name"].as_str()).map(str::to_owned).collect()
+    };
+    let own = names(asked);
+    match names(stored).into_iter().find(|name| !own.contains(name)) {
+        Some(name) => Err(format!("something in the cluster adds the container {name} to the bootstrap pod")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,237 @@
+//! The loop of every operation: look, decide, begin (compare and swap), act, look.
+
+mod progress;
+mod steps;
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::decide::operation::journal::Operation;
+use crate::decide::operation::plan::{Action, Decision, Plan, Range, Refusal, Step};
+use crate::decide::operation::{bootstrap_name, decide, true_range, undo};
+use crate::failure::{Failure, Kind};
+use crate::model::fact::Why;
+use crate::model::names::{Ordinal, Target};
+use crate::model::snapshot::Snapshot;
+use crate::observe::{self, Depth};
+use crate::process::Pace;
+
+use super::act::Hands;
+use super::journal::Held;
+use progress::{Asked, Progress, apart};
+use steps::{begin, leave, unwritten};
+
+/// What happens on the way.
+pub enum Event<'a> {
+    /// A step begins; with its number and how many there are in all.
+    Begins {
+        number: usize,
+        total: usize,
+        step: &'a Step,
+    },
+    Waits {
+        why: &'a str,
+    },
+    /// A write was not made, and why it is tried again.
+    Again {
+        why: &'a str,
+    },
+    /// Asked to stop, and will after this step.
+    WillStop,
+}
+
+/// How it ended.
+pub enum End {
+    Done(Box<Snapshot>),
+    /// Between two steps, because somebody asked for it.
+    Stopped {
+        after: Option<String>,
+    },
+    Refused(Refusal),
+    /// What is left is not what was confirmed.
+    Changed(Plan),
+    TimedOut {
+        waiting_for: String,
+    },
+    TakenOver,
+    Failed(Failure),
+}
+
+pub struct Run<'a> {
+    pub api: &'a Api,
+    pub target: &'a Target,
+    pub depth: Depth,
+    pub pace: Pace,
+    pub set: &'a Value,
+    /// Times that Ctrl-C or SIGTERM came.
+    pub interrupts: &'a Cell<u32>,
+    /// Of the whole command; `None`: none.
+    pub deadline: Option<Instant>,
+}
+
+/// One look, with the bootstrap pod in the place of its ordinal.
+///
+/// # Errors
+/// The set, its pods or the bootstrap pod could not be read.
+pub async fn look(api: &Api, target: &Target, depth: Depth, founder: Option<Ordinal>) -> Result<Snapshot, Failure> {
+    let mut seen = observe::cluster(api, target, depth).await?;
+    if let Some(ordinal) = founder {
+        observe::founder(api, &mut seen, ordinal, &bootstrap_name(&target.name, ordinal), depth).await?;
+    }
+    Ok(seen)
+}
+
+/// What the operation in the journal asks for next.
+///
+/// # Errors
+/// A fact that is needed is not known.
+pub fn next(operation: &Operation, seen: &Snapshot) -> Result<Decision, Why> {
+    if operation.aborting { Ok(undo(seen, operation)) } else { decide(operation.goal, seen, &operation.memo) }
+}
+
+impl Run<'_> {
+    /// Carries the operation that `held` holds out, as far as it goes.
+    pub async fn carry_out(&self, held: &mut Held<'_>, tell: &mut dyn FnMut(&Event<'_>)) -> End {
+        let mut progress = Progress::new();
+        loop {
+            match self.once(held, &mut progress, tell).await {
+                Ok(()) => {}
+                Err(end) => return end,
+            }
+            tokio::time::sleep(self.pace.look).await;
+        }
+    }
+
+    /// One round.
+    async fn once(&self, held: &mut Held<'_>, progress: &mut Progress, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), End> {
+        if held.age() >= self.pace.beat {
+            held.write(|_| {}).await.map_err(unwritten)?;
+        }
+        let Some(operation) = held.journal.current.clone() else { return Err(End::TakenOver) };
+        let seen = self.look(held, &operation, progress).await?;
+        let Some(seen) = seen else { return Ok(()) };
+        let stop = self.interrupts.get() > 0 || operation.stop_asked;
+        if stop && !progress.told {
+            progress.told = true;
+            tell(&Event::WillStop);
+        }
+        let apart = apart(&seen, self.pace.settle);
+        match next(&operation, &seen) {
+            Err(why) => self.unknown(held, progress, &seen, &why, tell).await,
+            Ok(Decision::Wait { why, limit }) => {
+                progress.blind = None;
+                self.wait(held, progress, &seen, &why, progress.since.elapsed() >= limit, tell).await
+            }
+            Ok(Decision::Done) if progress.agrees(Asked::Done, apart) => Err(self.done(held, operation.aborting, seen).await),
+            Ok(Decision::Refuse(refusal)) if progress.agrees(Asked::Refuse(refusal.rule), Duration::ZERO) => {
+                Err(leave(held, End::Refused(refusal)).await)
+            }
+            Ok(Decision::Done | Decision::Refuse(_)) => Ok(()),
+            Ok(Decision::Go(plan)) => self.go(held, progress, &operation, &seen, &plan, tell).await,
+        }
+    }
+
+    /// The first step of the plan, if it may be taken now.
+    async fn go(
+        &self,
+        held: &mut Held<'_>,
+        progress: &mut Progress,
+        operation: &Operation,
+        seen: &Snapshot,
+        plan: &Plan,
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), End> {
+        let Some(step) = plan.steps.first() else { return Ok(()) };
+        if !operation.aborting && !plan.is_within(&operation.plan) {
+            if progress.agrees(Asked::Changed(step.id.clone()), Duration::ZERO) {
+                return Err(leave(held, End::Changed(plan.clone())).await);
+            }
+            return Ok(());
+        }
+        let last = operation.begun.last().map(|begun| begun.id.clone());
+        let stop = self.interrupts.get() > 0 || operation.stop_asked;
+        if stop && last.as_ref() != Some(&step.id) {
+            return Err(leave(held, End::Stopped { after: last }).await);
+        }
+        if self.is_late() {
+            return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
+        }
+        if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), apart(seen, self.pace.settle)) {
+            return Ok(());
+        }
+        self.step(held, progress, seen, plan, step, tell).await
+    }
+
+    /// `None`: the API server does not answer for now.
+    async fn look(&self, held: &mut Held<'_>, operation: &Operation, progress: &mut Progress) -> Result<Option<Snapshot>, End> {
+        match look(self.api, self.target, self.depth, Some(operation.memo.last)).await {
+            Ok(seen) => Ok(Some(seen)),
+            Err(failure) if failure.kind == Kind::Unreachable => {
+                progress.waiting_for.clone_from(&failure.message);
+                let blind = *progress.blind.get_or_insert_with(Instant::now);
+                // Nothing can be written now, either: whoever goes on finds the heartbeat standing still.
+                if blind.elapsed() > self.pace.patience || self.is_late() { Err(End::Failed(failure)) } else { Ok(None) }
+            }
+            Err(failure) => Err(leave(held, End::Failed(failure)).await),
+        }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Something that is needed is not known for now.
+    async fn unknown(
+        &self,
+        held: &mut Held<'_>,
+        progress: &mut Progress,
+        seen: &Snapshot,
+        why: &Why,
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), End> {
+        let blind = *progress.blind.get_or_insert_with(Instant::now);
+        self.wait(held, progress, seen, &why.to_string(), blind.elapsed() >= self.pace.patience, tell).await
+    }
+
+    async fn wait(
+        &self,
+        held: &mut Held<'_>,
+        progress: &mut Progress,
+        seen: &Snapshot,
+        why: &str,
+        too_long: bool,
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), End> {
+        progress.disagrees();
+        if progress.waiting_for != why {
+            why.clone_into(&mut progress.waiting_for);
+            tell(&Event::Waits { why });
+        }
+        // A step that is under way is waited for, also by whoever wants to stop: the state after it is a stated one.
+        if !too_long && !self.is_late() {
+            return Ok(());
+        }
+        self.settle(held, seen).await?;
+        Err(leave(held, End::TimedOut { waiting_for: why.to_owned() }).await)
+    }
+
+    /// Takes back a change that the controller has not acted on: it would fire later (safety B7).
+    async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
+        let (Some(to), Some(operation)) = (true_range(seen), &held.journal.current) else { return Ok(()) };
+        let from = Range::of(&seen.objects.stateful_set);
+        if !operation.memo.ranges.contains(&from) {
+            return Ok(());
+        }
+        let say = "set the range back to what is true of the pods";
+        let step = Step::new(format!("settle at {} replicas", to.replicas), say, Action::Range { from, to });
+        let at = seen.taken;
+        held.write(|journal| begin(journal, &step, at)).await.map_err(unwritten)?;
+        let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
+        // If it fails, the next look of whoever goes on finds the value that the journal names.
+        let _ = hands.act(&step.act, seen, false).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! One step: begun by compare and swap, carried out, and what became of it.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::api::writes::Denied;
+use crate::carry_out::act::{Hands, Learned};
+use crate::carry_out::journal::{Held, Unwritten};
+use crate::decide::operation::journal::{Journal, Outcome, Stopped};
+use crate::decide::operation::plan::{Action, Plan, Step};
+use crate::failure::{Failure, Kind};
+use crate::model::fact::Why;
+use crate::model::snapshot::Snapshot;
+
+use super::progress::Progress;
+use super::{End, Event, Run};
+
+/// How often a step is tried that was not carried out, the cluster looked at before each time.
+const ATTEMPTS: u32 = 5;
+
+impl Run<'_> {
+    pub(super) async fn step(
+        &self,
+        held: &mut Held<'_>,
+        progress: &mut Progress,
+        seen: &Snapshot,
+        plan: &Plan,
+        step: &Step,
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), End> {
+        if progress.tries(&step.id) {
+            let total = held.journal.current.as_ref().map_or(0, |operation| operation.plan.steps.len()).max(plan.steps.len());
+            tell(&Event::Begins { number: total + 1 - plan.steps.len(), total, step });
+        }
+        let at = seen.taken;
+        held.write(|journal| begin(journal, step, at)).await.map_err(unwritten)?;
+        progress.disagrees();
+        progress.waiting_for.clear();
+        // Stopped for long between the write and now: somebody may have taken over (safety E1).
+        if held.age() > self.pace.silence / 2 {
+            return Ok(());
+        }
+        let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
+        let acted = self.beating(held, hands.act(&step.act, seen, false)).await?;
+        progress.since = Instant::now();
+        match acted {
+            Ok(learned) => self.acted(held, step, &learned).await,
+            Err(denied) => self.denied(held, progress, step, denied, tell).await,
+        }
+    }
+
+    /// Works with the heart beating beside; the work ends where somebody has taken over (safety E1).
+    async fn beating<T>(&self, held: &mut Held<'_>, work: impl Future<Output = T>) -> Result<T, End> {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                // A process that slept asks first whether it still holds the operation.
+                biased;
+                () = tokio::time::sleep(self.pace.beat) => held.write(|_| {}).await.map_err(unwritten)?,
+                done = &mut work => return Ok(done),
+            }
+        }
+    }
+
+    /// A step that was carried out, and what is kept of it.
+    async fn acted(&self, held: &mut Held<'_>, step: &Step, learned: &Learned) -> Result<(), End> {
+        if let (Some((_, to)), Some(operation)) = (step.act.range(), &mut held.journal.current) {
+            // Written with the next change. From here on the value before is somebody else's, too.
+            operation.memo.ranges = vec![to];
+        }
+        if !matches!(step.act, Action::Record { .. } | Action::Forget | Action::Inspect { .. }) {
+            return Ok(());
+        }
+        let who = held.holder().who.clone();
+        let kept = held.write(|journal| {
+            let Some(operation) = &mut journal.current else { return };
+            operation.memo.closed.extend(learned.iter().cloned());
+            match &step.act {
+                Action::Record { stopped } => {
+                    operation.memo.recorded = true;
+                    let positions = operation.memo.closed.clone();
+                    journal.stopped = Some(Stopped { by: who.clone(), positions, ..(**stopped).clone() });
+                }
+                Action::Forget => {
+                    operation.memo.recorded = true;
+                    journal.stopped = None;
+                }
+                _ => {}
+            }
+        });
+        kept.await.map_err(unwritten)
+    }
+
+    /// A write that was not made, or may have been: look, never just repeat.
+    async fn denied(
+        &self,
+        held: &mut Held<'_>,
+        progress: &mut Progress,
+        step: &Step,
+        denied: Denied,
+        tell: &mut dyn FnMut(&Event<'_>),
+    ) -> Result<(), End> {
+        let why = Why::from(denied.clone()).to_string();
+        // Reading once more does no harm, whatever went wrong.
+        let again = match &denied {
+            Denied::Right(_) => false,
+            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. }),
+            Denied::Gone | Denied::Exists | Denied::Lost(_) => true,
+        };
+        if again && progress.attempts.1 < ATTEMPTS {
+            tell(&Event::Again { why: &why });
+            return Ok(());
+        }
+        let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
+        let failure = Failure::new(kind, format!("the step `{}` failed: {why}", step.id));
+        Err(leave(held, End::Failed(failure)).await)
+    }
+
+    pub(super) async fn done(&self, held: &mut Held<'_>, aborted: bool, seen: Snapshot) -> End {
+        let (who, at) = (held.holder().who.clone(), seen.taken);
+        let outcome = if aborted { Outcome::Aborted } else { Outcome::Done };
+        match held.write(|journal| journal.end(outcome, &who, at)).await {
+            Ok(()) => End::Done(Box::new(seen)),
+            Err(why) => unwritten(why),
+        }
+    }
+}
+
+pub(super) fn begin(journal: &mut Journal, step: &Step, at: Timestamp) {
+    if let Some(operation) = &mut journal.current {
+        operation.begin(step, at);
+    }
+}
+
+/// Leaves the operation in a stated state: anybody may go on at once.
+pub(super) async fn leave(held: &mut Held<'_>, end: End) -> End {
+    let left = held.write(|journal| {
+        if let Some(operation) = &mut journal.current {
+            operation.holder = None;
+            operation.stop_asked = false;
+        }
+    });
+    match left.await {
+        Ok(()) => end,
+        Err(Unwritten::TakenOver(_)) => End::TakenOver,
+        // The end that led here says more. Whoever resumes has to wait for the heartbeat.
+        Err(Unwritten::Failed(_)) => end,
+    }
+}
+
+pub(super) fn unwritten(why: Unwritten) -> End {
+    match why {
+        Unwritten::TakenOver(_) => End::TakenOver,
+        Unwritten::Failed(failure) => End::Failed(failure),
+    }
+}

@@ -1,0 +1,275 @@
+//! Before the first step: who else is there, two looks, the plan, and whether the API server would accept it.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::api::custody::custody;
+use crate::api::objects::get_whole_stateful_set;
+use crate::api::writes::Denied;
+use crate::decide::operation::custody::{Autoscaler, Custody};
+use crate::decide::operation::journal::{Holder, Journal, Operation, Outcome};
+use crate::decide::operation::plan::{Action, Decision, Memo, Plan, Range, Refusal};
+use crate::decide::operation::{Beginning, Goal, begin, decide};
+use crate::decide::rules::operations as rules;
+use crate::failure::{Failure, Kind};
+use crate::model::fact::{Fact, Why};
+use crate::model::names::Target;
+use crate::model::snapshot::Snapshot;
+use crate::observe::Depth;
+use crate::process::{Clock, Pace};
+
+use super::act::Hands;
+use super::journal::{Held, Unwritten};
+use super::operation::{look, next};
+
+/// What was found out before anything is asked or changed.
+pub enum Prepared {
+    /// There is nothing to do, and why.
+    Nothing(String),
+    Refused(Refusal),
+    Ready(Box<Ready>),
+}
+
+/// A plan that can be confirmed.
+pub struct Ready {
+    pub seen: Snapshot,
+    pub memo: Memo,
+    pub plan: Plan,
+}
+
+pub struct Preparation<'a> {
+    pub api: &'a Api,
+    pub target: &'a Target,
+    pub goal: Goal,
+    pub depth: Depth,
+    pub pace: Pace,
+    /// The user says that GitOps is paused.
+    pub gitops_paused: bool,
+}
+
+/// The set as the API server wrote it.
+///
+/// # Errors
+/// There is none; no answer.
+pub async fn whole_set(api: &Api, target: &Target) -> Result<Value, Failure> {
+    // The narrow way first: it says what is missing in better words.
+    crate::api::objects::get_stateful_set(api, &target.namespace, &target.name).await?;
+    get_whole_stateful_set(api, &target.namespace, &target.name).await
+}
+
+impl Preparation<'_> {
+    /// Looks twice (safety G1), and plans.
+    ///
+    /// # Errors
+    /// Something that is needed could not be seen.
+    pub async fn prepare(&self, set: &Value, journal: &Journal) -> Result<Prepared, Failure> {
+        let uid = set["metadata"]["uid"].as_str().unwrap_or_default();
+        if let Some(operation) = journal.current.as_ref().filter(|_| journal.set_uid == uid) {
+            return Ok(Prepared::Refused(unfinished(self.target, operation)));
+        }
+        let mut custody = custody(self.api, &self.target.namespace, set).await;
+        if self.gitops_paused {
+            custody.gitops = None;
+        }
+        let stopped = journal.stopped.as_ref().filter(|_| journal.set_uid == uid);
+        let judge = |seen: &Snapshot| begin(self.goal, seen, &custody, stopped).map_err(unseen);
+        let first = look(self.api, self.target, self.depth, None).await?;
+        match judge(&first)? {
+            Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
+            Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
+            Beginning::Begin(_) => {}
+        }
+        // For 6.3 s after a cut both halves say Primary.
+        if self.goal == Goal::Stop {
+            tokio::time::sleep(self.pace.settle).await;
+        }
+        let seen = look(self.api, self.target, self.depth, None).await?;
+        let memo = match judge(&seen)? {
+            Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
+            Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
+            Beginning::Begin(memo) => *memo,
+        };
+        Ok(match decide(self.goal, &seen, &memo).map_err(unseen)? {
+            Decision::Done => Prepared::Nothing(format!("there is nothing to do for {}", self.target.name)),
+            Decision::Refuse(refusal) => Prepared::Refused(refusal),
+            Decision::Wait { why, .. } => Prepared::Refused(busy(self.target, &why)),
+            Decision::Go(mut plan) => {
+                plan.notes.extend(notes(&custody));
+                Prepared::Ready(Box::new(Ready { seen, memo, plan }))
+            }
+        })
+    }
+
+    /// Asks the API server about every step that it can be asked about, and, of a stop, about the pod that a start needs
+    /// (safety C3). One answer per step: `accepted`, or why not.
+    pub async fn prove(&self, set: &Value, ready: &Ready) -> Vec<Option<Result<(), Denied>>> {
+        let hands = Hands { api: self.api, clock: self.depth.clock, set };
+        let mut answers = Vec::new();
+        for step in &ready.plan.steps {
+            let asks = !matches!(step.act, Action::Record { .. } | Action::Forget | Action::EndBootstrap { .. });
+            answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
+        }
+        if self.goal == Goal::Stop {
+            answers.push(Some(hands.act(&Action::Bootstrap { ordinal: ready.memo.last }, &ready.seen, true).await.map(drop)));
+        }
+        answers
+    }
+}
+
+/// The operation as it is first written.
+#[must_use]
+pub fn operation(goal: Goal, ready: &Ready, holder: Holder, now: Timestamp) -> Operation {
+    Operation {
+        goal,
+        aborting: false,
+        holder: Some(holder),
+        beat: 0,
+        stop_asked: false,
+        started: now,
+        renewed: now,
+        plan: ready.plan.clone(),
+        memo: ready.memo.clone(),
+        begun: Vec::new(),
+    }
+}
+
+/// Writes that the operation begins.
+///
+/// # Errors
+/// Somebody else began one at the same moment; the journal cannot be written.
+pub async fn take(held: &mut Held<'_>, set: &Value, operation: &Operation, clock: Clock) -> Result<(), Unwritten> {
+    let uid = set["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    held.write(|journal| {
+        if journal.set_uid != uid {
+            // Of a set of this name that is gone.
+            journal.end(
+                Outcome::Orphaned,
+                &operation.holder.as_ref().map_or(String::new(), |holder| holder.who.clone()),
+                clock.now(),
+            );
+            journal.stopped = None;
+            journal.set_uid.clone_from(&uid);
+        }
+        journal.current = Some(operation.clone());
+    })
+    .await
+}
+
+/// An unfinished operation, before somebody goes on with it.
+pub struct Left {
+    pub seen: Snapshot,
+    pub operation: Operation,
+    /// What is left, and whether it is what was confirmed.
+    pub plan: Plan,
+    pub confirmed: bool,
+}
+
+/// What is left of the operation in the journal, for resume or abort.
+///
+/// # Errors
+/// The cluster could not be looked at.
+pub async fn left(
+    api: &Api,
+    target: &Target,
+    depth: Depth,
+    journal: &Journal,
+    abort: bool,
+) -> Result<Result<Left, Refusal>, Failure> {
+    let Some(mut operation) = journal.current.clone() else {
+        return Err(Failure::new(Kind::NotFound, format!("no operation on {} is unfinished", target.name)));
+    };
+    operation.aborting |= abort;
+    operation.stop_asked = false;
+    let seen = look(api, target, depth, Some(operation.memo.last)).await?;
+    operation.memo.stray = None;
+    let now = Range::of(&seen.objects.stateful_set);
+    let revision = &seen.objects.stateful_set.update_revision;
+    if !operation.aborting && (!operation.memo.ranges.contains(&now) || operation.memo.revision != *revision) {
+        operation.memo.revision.clone_from(revision);
+        // Whoever goes on has been told, and confirms what is done from here. What was read before may have changed.
+        operation.memo.ranges = vec![now];
+        operation.memo.closed.clear();
+        operation.memo.recorded = false;
+    }
+    Ok(match next(&operation, &seen).map_err(unseen)? {
+        Decision::Refuse(refusal) => Err(refusal),
+        Decision::Go(plan) => {
+            let confirmed = operation.aborting || plan.is_within(&operation.plan);
+            Ok(Left { seen, operation, plan, confirmed })
+        }
+        Decision::Done => Ok(Left { seen, operation, plan: Plan::default(), confirmed: true }),
+        Decision::Wait { .. } => {
+            let begun = |id: &str| operation.begun.iter().any(|step| step.id == id && step.done);
+            let steps = operation.plan.steps.iter().filter(|step| !begun(&step.id)).cloned().collect();
+            let plan = Plan { steps: if operation.aborting { Vec::new() } else { steps }, ..operation.plan.clone() };
+            Ok(Left { seen, operation, plan, confirmed: true })
+        }
+    })
+}
+
+/// Waits until the heartbeat was seen standing still for long enough (safety E1).
+///
+/// # Errors
+/// [`Failure`] of reading; otherwise whether it stood still.
+pub async fn stands_still(held: &mut Held<'_>, pace: Pace) -> Result<bool, Failure> {
+    let Some(beat) = held.journal.current.as_ref().map(|operation| (operation.holder.clone(), operation.beat)) else {
+        return Ok(true);
+    };
+    if beat.0.is_none() {
+        return Ok(true);
+    }
+    let began = std::time::Instant::now();
+    while began.elapsed() < pace.silence {
+        tokio::time::sleep(pace.silence / 20).await;
+        held.refresh().await?;
+        match &held.journal.current {
+            None => return Ok(true),
+            Some(operation) if operation.holder.is_none() => return Ok(true),
+            Some(operation) if (operation.holder.clone(), operation.beat) != beat => return Ok(false),
+            Some(_) => {}
+        }
+    }
+    Ok(true)
+}
+
+fn unfinished(target: &Target, operation: &Operation) -> Refusal {
+    let name = &target.name;
+    let who =
+        operation.holder.as_ref().map_or_else(|| "nobody carries it out now".to_owned(), |holder| format!("by {}", holder.who));
+    let summary = format!("a {} of {name}, begun {}, is unfinished ({who})", operation.goal.verb(), operation.started);
+    let refusal = Refusal::new(&rules::UNFINISHED, summary).plugin(&format!("operation show {name}"));
+    refusal.plugin(&format!("operation resume {name}"))
+}
+
+/// Somebody else works on it.
+#[must_use]
+pub fn held_by(target: &Target, holder: Option<&Holder>) -> Refusal {
+    let name = &target.name;
+    let who = holder.map_or("somebody else", |holder| holder.who.as_str());
+    Refusal::new(&rules::HELD, format!("the operation on {name} is being carried out by {who}"))
+        .plugin(&format!("operation show {name}"))
+        .plugin(&format!("operation stop {name}"))
+}
+
+fn busy(target: &Target, why: &str) -> Refusal {
+    let summary = format!("{} is changing at this moment", target.name);
+    Refusal::new(&rules::NOT_WHOLE, summary).because([why.to_owned()]).plugin(&format!("status {}", target.name))
+}
+
+fn notes(custody: &Custody) -> Vec<String> {
+    let helm = custody.helm.as_ref().map(|release| {
+        format!("Helm made it (release {release}): a `helm upgrade` before the cluster runs again would set replicas back.")
+    });
+    let unknown = |kind: &str, found: &Fact<Vec<Autoscaler>>| {
+        found.known().err().map(|why| format!("Whether a {kind} has it as its target is not known: {why}."))
+    };
+    let horizontal = unknown("HorizontalPodAutoscaler", &custody.horizontal);
+    let vertical = unknown("VerticalPodAutoscaler", &custody.vertical);
+    helm.into_iter().chain(horizontal).chain(vertical).collect()
+}
+
+fn unseen(why: Why) -> Failure {
+    let kind = if matches!(why, Why::Forbidden(_)) { Kind::Forbidden } else { Kind::Unreachable };
+    Failure::new(kind, format!("what this needs to know could not be seen: {why}; nothing was changed"))
+}
