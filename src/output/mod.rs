@@ -9,6 +9,7 @@ pub mod explain;
 pub mod grastate;
 pub mod live;
 mod log;
+pub mod operation;
 pub mod progress;
 pub mod prompt;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::Screen;
 use super::can_stop::CanStop;
 use super::explain::{Explanation, ExplanationList};
 use super::grastate::Grastate;
+use super::operation::{Ended, Journal, JournalList, Planned, Progress, Refused};
 use super::sql::document::{self, SqlResult, SqlRow};
 use super::sql::side::SqlComparison;
 use super::status::{Status, StatusList};
@@ -25,7 +26,7 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
     schema
 }
 
-fn all() -> [(&'static str, Value); 12] {
+fn all() -> [(&'static str, Value); 18] {
     [
         (CanStop::KIND, schema::<CanStop>(CanStop::KIND)),
         (Explanation::KIND, schema::<Explanation>(Explanation::KIND)),
@@ -35,6 +36,12 @@ fn all() -> [(&'static str, Value); 12] {
         (SqlComparison::KIND, schema::<SqlComparison>(SqlComparison::KIND)),
         (document::KIND, schema::<SqlResult>(document::KIND)),
         (document::ROW_KIND, schema::<SqlRow>(document::ROW_KIND)),
+        (Journal::KIND, schema::<Journal>(Journal::KIND)),
+        (JournalList::KIND, schema::<JournalList>(JournalList::KIND)),
+        (Ended::KIND, schema::<Ended>(Ended::KIND)),
+        (Planned::KIND, schema::<Planned>(Planned::KIND)),
+        (Progress::KIND, schema::<Progress>(Progress::KIND)),
+        (Refused::KIND, schema::<Refused>(Refused::KIND)),
         (Status::KIND, schema::<Status>(Status::KIND)),
         (StatusList::KIND, schema::<StatusList>(StatusList::KIND)),
         (Versions::KIND, schema::<Versions>(Versions::KIND)),

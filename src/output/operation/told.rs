@@ -1,0 +1,261 @@
+//! What is said of an operation: how it ended, and how to go on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::writes::Denied;
+use crate::carry_out::journal::Unwritten;
+use crate::carry_out::operation::End;
+use crate::carry_out::prepare::held_by;
+use crate::decide::finding::NextCommand;
+use crate::decide::operation::Goal;
+use crate::decide::operation::journal::{Holder, Journal, Operation};
+use crate::decide::operation::plan::{Plan, Refusal};
+use crate::decide::rules::operations as rules;
+use crate::failure::{Exit, Failure, Kind};
+use crate::model::fact::Why;
+use crate::model::names::Target;
+use crate::model::snapshot::Snapshot;
+use crate::output::command_line::OwnFlags;
+use crate::output::style::Label;
+use crate::output::styled::Styled;
+
+use super::{Ended, Planned, Refused};
+
+/// The answer of a command that changes something.
+pub enum Answer {
+    Refused(Refused),
+    Planned(Planned),
+    Ended(Ended),
+}
+
+/// Whom it is about, for everything that is said.
+pub struct Told<'a> {
+    pub target: &'a Target,
+    pub goal: Goal,
+    pub flags: OwnFlags,
+}
+
+impl Told<'_> {
+    fn line(&self, words: &str) -> String {
+        let words = words.split(' ').map(str::to_owned).collect();
+        self.flags.line(&NextCommand::Plugin(words), &self.target.namespace)
+    }
+
+    fn end(&self, outcome: &str, exit: Exit, message: impl Into<String>) -> Ended {
+        Ended::new(self.target, self.goal.verb(), outcome, exit, message)
+    }
+
+    #[must_use]
+    pub fn nothing(&self, why: String) -> Answer {
+        Answer::Ended(self.end("nothingToDo", Exit::Ok, why))
+    }
+
+    #[must_use]
+    pub fn refused(&self, refusal: &Refusal, unfinished: bool) -> Answer {
+        Answer::Refused(Refused::new(self.target, refusal, unfinished, &self.flags))
+    }
+
+    /// `answers`: what the API server said to each step.
+    #[must_use]
+    pub fn planned(&self, plan: &Plan, answers: Option<&[Option<Result<(), Denied>>]>) -> Answer {
+        let said = |answer: &Option<Result<(), Denied>>| {
+            answer.as_ref().map(|answer| match answer {
+                Ok(()) => "accepted".to_owned(),
+                Err(denied) => Why::from(denied.clone()).to_string(),
+            })
+        };
+        let said: Option<Vec<Option<String>>> = answers.map(|answers| answers.iter().map(said).collect());
+        Answer::Planned(Planned::new(self.target, self.goal, plan, said.as_deref()))
+    }
+
+    /// The first answer of the API server that is a no.
+    #[must_use]
+    pub fn not_accepted(&self, answers: &[Option<Result<(), Denied>>]) -> Option<Failure> {
+        let denied = answers.iter().flatten().find_map(|answer| answer.as_ref().err())?;
+        let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
+        let why = Why::from(denied.clone());
+        let text = format!("the API server would not accept a step of this {}: {why}; nothing was changed", self.goal.verb());
+        Some(Failure::new(kind, text).hint(format!(
+            "see which one: {}",
+            self.line(&format!("{} {} --dry-run=server", self.goal.verb(), self.target.name))
+        )))
+    }
+
+    #[must_use]
+    pub fn question(&self) -> String {
+        format!("{} {} in namespace {}? [y/N] ", capital(self.goal.verb()), self.target.name, self.target.namespace)
+    }
+
+    #[must_use]
+    pub fn nobody_to_ask(&self) -> Answer {
+        Answer::Ended(self.end(
+            "notConfirmed",
+            Exit::Refused,
+            "There is no terminal to ask at: give -y to do this without a question. Nothing was changed.",
+        ))
+    }
+
+    #[must_use]
+    pub fn declined(&self) -> Answer {
+        Answer::Ended(self.end("declined", Exit::Declined, "Nothing was changed."))
+    }
+
+    #[must_use]
+    pub fn nothing_to_resume(target: &Target) -> Answer {
+        let message = format!("No operation on {} is unfinished.", target.name);
+        Answer::Ended(Ended::new(target, "operation", "nothingToDo", Exit::Ok, message))
+    }
+
+    #[must_use]
+    pub fn of_another_set(&self) -> Answer {
+        let name = &self.target.name;
+        let message = format!(
+            "The unfinished {} is about an older StatefulSet {name} that was deleted; there is nothing to go on with. The next operation on {name} puts it into the history.",
+            self.goal.verb()
+        );
+        Answer::Ended(self.end("nothingToDo", Exit::Ok, message))
+    }
+
+    pub fn watches(&self, holder: Option<&Holder>, silence: Duration, out: &mut Styled) {
+        let who = holder.map_or("somebody", |holder| holder.who.as_str());
+        let text = format!("{who} may still be at work: watching the heartbeat for {} s", silence.as_secs());
+        out.line(Label::Faint, text);
+    }
+
+    pub fn other_plan(&self, out: &mut Styled) {
+        out.line(Label::Warning, "This is not what was confirmed before: the cluster has changed since.");
+    }
+
+    /// # Errors
+    /// The journal could not be written.
+    pub fn not_taken(&self, why: Unwritten) -> Result<Answer, Failure> {
+        match why {
+            Unwritten::TakenOver(holder) => Ok(self.refused(&held_by(self.target, holder.as_ref()), true)),
+            Unwritten::Failed(failure) => Err(failure),
+        }
+    }
+
+    #[must_use]
+    pub fn stands_already(&self) -> Answer {
+        let message = format!("Nobody carries the {} of {} out now.", self.goal.verb(), self.target.name);
+        Answer::Ended(self.end("nothingToDo", Exit::Ok, message).next(self.resume()))
+    }
+
+    #[must_use]
+    pub fn asked_to_stop(&self, holder: &Holder) -> Answer {
+        let message =
+            format!("{} is asked to stop the {} of {} after its current step.", holder.who, self.goal.verb(), self.target.name);
+        Answer::Ended(self.end("asked", Exit::Ok, message).next(self.line(&format!("operation show {}", self.target.name))))
+    }
+
+    fn resume(&self) -> String {
+        self.line(&format!("operation resume {}", self.target.name))
+    }
+
+    fn abort(&self) -> String {
+        self.line(&format!("operation abort {}", self.target.name))
+    }
+
+    /// A failure in the middle, with the state it leaves.
+    #[must_use]
+    pub fn failed(&self, failure: Failure, operation: Option<&Operation>) -> Failure {
+        let last = operation.and_then(|operation| operation.begun.last());
+        let state = last.map_or_else(|| "no step was begun".to_owned(), |step| format!("the last step begun is `{}`", step.id));
+        let ways = if operation.is_none_or(Operation::can_abort) {
+            format!("go on: {}; take it back: {}", self.resume(), self.abort())
+        } else {
+            format!("go on: {}", self.resume())
+        };
+        failure.and(&state).hint(ways)
+    }
+
+    /// Every end but a failure.
+    #[must_use]
+    pub fn ended(&self, end: End, operation: Option<&Operation>, journal: &Journal) -> Answer {
+        let begun: Vec<String> =
+            operation.map_or_else(Vec::new, |operation| operation.begun.iter().map(|step| step.id.clone()).collect());
+        let (name, verb) = (&self.target.name, self.goal.verb());
+        let ways = |ended: Ended| {
+            let ended = ended.next(self.resume());
+            if operation.is_some_and(|operation| operation.can_abort() && !operation.aborting) {
+                ended.next(self.abort())
+            } else {
+                ended
+            }
+        };
+        let ended = match end {
+            End::Done(_) if operation.is_some_and(|operation| operation.aborting) => {
+                self.end("aborted", Exit::Ok, format!("The {verb} of {name} was taken back."))
+            }
+            End::Done(seen) => {
+                let before = operation.map(|operation| &operation.memo.images);
+                before.into_iter().flat_map(|before| other_images(before, &seen)).fold(self.done(journal), Ended::note)
+            }
+            End::Stopped { after } => {
+                let after = after.map_or_else(|| "before the first step".to_owned(), |step| format!("after `{step}`"));
+                ways(self.end("interrupted", Exit::Interrupted, format!("Stopped {after}. The {verb} of {name} is unfinished.")))
+            }
+            End::TimedOut { waiting_for } => {
+                let message = format!("It took too long: {waiting_for}. The {verb} of {name} is unfinished.");
+                ways(self.end("timedOut", Exit::TimedOut, message))
+            }
+            End::Refused(refusal) => return self.refused(&self.with_resume(refusal), true),
+            End::Changed(plan) => {
+                let reasons = plan.steps.iter().map(|step| format!("would do now: {}", step.say));
+                let summary = format!("{name} has changed: what is left to do is not what was confirmed");
+                return self.refused(&self.with_resume(Refusal::new(&rules::OTHER_PLAN, summary).because(reasons)), true);
+            }
+            End::TakenOver => {
+                let summary = format!("somebody else has taken the {verb} of {name} over; this run sends nothing more");
+                let refusal = Refusal::new(&rules::TAKEN_OVER, summary).plugin(&format!("operation show {name}"));
+                return self.refused(&refusal, true);
+            }
+            End::Failed(failure) => self.end("failed", Exit::Failed, failure.message),
+        };
+        Answer::Ended(ended.begun(begun))
+    }
+
+    fn with_resume(&self, refusal: Refusal) -> Refusal {
+        let resume = format!("operation resume {}", self.target.name);
+        let has =
+            refusal.by_hand.iter().any(|command| matches!(command, NextCommand::Plugin(words) if words.join(" ") == resume));
+        if has { refusal } else { refusal.plugin(&resume) }
+    }
+
+    fn done(&self, journal: &Journal) -> Ended {
+        let name = &self.target.name;
+        match (self.goal, &journal.stopped) {
+            (Goal::Stop, Some(stopped)) => {
+                let last = stopped.last.pod(name);
+                let position =
+                    stopped.positions.get(&stopped.last).map_or_else(String::new, |closed| format!(" at {}", closed.told()));
+                let message =
+                    format!("{name} is stopped. {last} was the last one{position}: it holds everything and starts first.");
+                self.end("done", Exit::Ok, message).next(self.line(&format!("start {name}")))
+            }
+            (Goal::Stop, None) => self.end("done", Exit::Ok, format!("{name} is stopped.")),
+            (Goal::Start, _) => self.end(
+                "done",
+                Exit::Ok,
+                format!("{name} runs: every member is Synced in one primary component, with the history it had."),
+            ),
+        }
+    }
+}
+
+/// Pods that run another image than before, under the same name or not (safety B8).
+fn other_images(before: &BTreeMap<String, String>, seen: &Snapshot) -> Vec<String> {
+    let container = &seen.objects.stateful_set.layout.container;
+    let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
+    let now = pods.filter_map(|pod| Some((pod, pod.containers.iter().find(|own| own.name == *container)?)));
+    let changed = now.filter_map(|(pod, own)| Some((pod, own, before.get(&pod.name).filter(|image| **image != own.image_id)?)));
+    changed
+        .map(|(pod, own, before)| format!("{} runs another image than before: {}, not {before}", pod.name, own.image_id))
+        .collect()
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
