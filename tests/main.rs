@@ -10,6 +10,7 @@ mod grastate;
 mod look;
 mod manager;
 mod objects;
+mod operations;
 mod operator;
 mod requests;
 mod rights;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use futures::stream::{self, StreamExt as _};
 use serde_json::json;
 
-use crate::support::program::start;
+use crate::support::program::{run_quickly, start};
 use crate::support::right::Right;
 use crate::support::server::{Answer, Server};
 use crate::support::world::client::Reply;
@@ -20,10 +20,31 @@ struct Command {
     name: &'static str,
     args: &'static [&'static str],
     world: fn() -> Shared,
+    /// What is run before it; empty: nothing.
+    first: &'static [&'static str],
+}
+
+impl Command {
+    const fn new(name: &'static str, args: &'static [&'static str], world: fn() -> Shared) -> Self {
+        Self { name, args, world, first: &[] }
+    }
+
+    const fn after(self, first: &'static [&'static str]) -> Self {
+        Self { first, ..self }
+    }
+
+    /// Operations have a pace of their own.
+    fn is_operation(&self) -> bool {
+        matches!(self.args[0], "stop" | "start" | "operation")
+    }
 }
 
 fn galera() -> Shared {
     World::with([Cluster::galera("shop", "db", 3)])
+}
+
+fn controlled() -> Shared {
+    World::with([Cluster::galera("shop", "db", 3).controlled(false)])
 }
 
 fn managed() -> Shared {
@@ -61,36 +82,39 @@ fn killed() -> Shared {
     World::with([cluster])
 }
 
+const STOP: &[&str] = &["stop", "db", "--yes"];
+
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
-    Command { name: "status NAME", args: &["status", "db"], world: galera },
-    Command { name: "status NAME (of mariadb-operator)", args: &["status", "db"], world: managed },
-    Command { name: "status (all of a namespace)", args: &["status"], world: fleet },
-    Command { name: "status -A", args: &["status", "-A"], world: fleet },
+    Command::new("status NAME", &["status", "db"], galera),
+    Command::new("status NAME (of mariadb-operator)", &["status", "db"], managed),
+    Command::new("status (all of a namespace)", &["status"], fleet),
+    Command::new("status -A", &["status", "-A"], fleet),
     // The second look of `wait` comes after eight seconds: by then everything is watched.
-    Command { name: "wait NAME", args: &["wait", "db", "--for=healthy"], world: managed },
-    Command { name: "can-stop POD", args: &["can-stop", "db-0"], world: replication },
-    Command { name: "can-stop --node NODE", args: &["can-stop", "--node", "n1"], world: managed },
-    Command { name: "can-stop --zone ZONE", args: &["can-stop", "--zone", "zone-n1"], world: managed },
-    Command {
-        name: "status NAME --password-from …",
-        args: &["status", "db", "--password-from", "secret/db-root:password"],
-        world: with_secret,
-    },
-    Command { name: "status NAME --no-exec", args: &["status", "db", "--no-exec"], world: galera },
-    Command { name: "sql NAME", args: &["sql", "db", "-e", "SELECT 1"], world: answering },
-    Command { name: "sql (the only cluster)", args: &["sql", "-e", "SELECT 1"], world: answering },
-    Command { name: "galera grastate NAME", args: &["galera", "grastate", "db"], world: galera },
-    Command {
-        name: "galera grastate NAME --recover-positions (everything down)",
-        args: &["galera", "grastate", "db", "--recover-positions", "--yes"],
-        world: killed,
-    },
-    Command { name: "version", args: &["version"], world: fleet },
-    Command { name: "completion of names of clusters", args: &["__complete", "status", ""], world: fleet },
-    Command { name: "completion of names of pods", args: &["__complete", "can-stop", ""], world: fleet },
-    Command { name: "completion of names of nodes", args: &["__complete", "can-stop", "--node", ""], world: fleet },
-    Command { name: "completion of names of namespaces", args: &["__complete", "-n", ""], world: fleet },
+    Command::new("wait NAME", &["wait", "db", "--for=healthy"], managed),
+    Command::new("can-stop POD", &["can-stop", "db-0"], replication),
+    Command::new("can-stop --node NODE", &["can-stop", "--node", "n1"], managed),
+    Command::new("can-stop --zone ZONE", &["can-stop", "--zone", "zone-n1"], managed),
+    Command::new("status NAME --password-from …", &["status", "db", "--password-from", "secret/db-root:password"], with_secret),
+    Command::new("status NAME --no-exec", &["status", "db", "--no-exec"], galera),
+    Command::new("sql NAME", &["sql", "db", "-e", "SELECT 1"], answering),
+    Command::new("sql (the only cluster)", &["sql", "-e", "SELECT 1"], answering),
+    Command::new("galera grastate NAME", &["galera", "grastate", "db"], galera),
+    Command::new(
+        "galera grastate NAME --recover-positions (everything down)",
+        &["galera", "grastate", "db", "--recover-positions", "--yes"],
+        killed,
+    ),
+    Command::new("stop NAME --dry-run=server", &["stop", "db", "--dry-run=server"], controlled),
+    Command::new("stop NAME", STOP, controlled),
+    Command::new("start NAME", &["start", "db", "--yes"], controlled).after(STOP),
+    Command::new("operation list", &["operation", "list"], controlled).after(STOP),
+    Command::new("operation show NAME", &["operation", "show", "db"], controlled).after(STOP),
+    Command::new("version", &["version"], fleet),
+    Command::new("completion of names of clusters", &["__complete", "status", ""], fleet),
+    Command::new("completion of names of pods", &["__complete", "can-stop", ""], fleet),
+    Command::new("completion of names of nodes", &["__complete", "can-stop", "--node", ""], fleet),
+    Command::new("completion of names of namespaces", &["__complete", "-n", ""], fleet),
 ];
 
 /// Runs of one command beside each other: some wait eight seconds for a second look.
@@ -109,6 +133,9 @@ const NOT_GRANTED: [&str; 2] = ["secrets", "deployments"];
 async fn rights_of(command: &Command, denied: Option<&Right>) -> (u8, BTreeSet<Right>) {
     let asked = Arc::new(Mutex::new(BTreeSet::new()));
     let (world, denied, log) = ((command.world)(), denied.cloned(), Arc::clone(&asked));
+    if !command.first.is_empty() {
+        assert_eq!(run_quickly(&world.serve().await, command.first).await.exit, 0, "{:?}", command.first);
+    }
     let server = Server::start(move |request| {
         let Some(right) = Right::of(request) else { return world.answer(request) };
         log.lock().unwrap().insert(right.clone());
@@ -120,7 +147,8 @@ async fn rights_of(command: &Command, denied: Option<&Right>) -> (u8, BTreeSet<R
     .await;
     let patient = [command.args, &["--pod-timeout=15s"]].concat();
     let args = if command.args[0] == "__complete" { command.args } else { &patient };
-    let exit = start(&server, args, false).end().await.exit;
+    let exit =
+        if command.is_operation() { run_quickly(&server, args).await.exit } else { start(&server, args, false).end().await.exit };
     drop(server);
     let asked = asked.lock().unwrap().clone();
     (exit, asked)
@@ -174,18 +202,18 @@ fn has_no_namespace(right: &Right) -> bool {
     matches!(right.resource.as_str(), "namespaces" | "nodes" | "persistentvolumes")
 }
 
-/// A Role for one namespace, one for commands that create helper pods (safety.md), and a `ClusterRole` for what is in no
+/// A Role for one namespace, one for commands that change something (safety.md), and a `ClusterRole` for what is in no
 /// namespace; each with its binding.
 fn roles(all: &BTreeSet<Right>) -> String {
-    let is_change = |right: &Right| matches!(right.verb, "create" | "delete");
+    let is_change = |right: &Right| matches!(right.verb, "create" | "delete" | "patch");
     let outside: BTreeSet<&Right> = all.iter().filter(|right| has_no_namespace(right)).collect();
     let (changes, inside): (BTreeSet<&Right>, BTreeSet<&Right>) =
         all.iter().filter(|right| !has_no_namespace(right)).partition(|right| is_change(right));
     let parts = [
         role("Role", "kubectl-mariadb-reader", &inside),
         binding("Role", "kubectl-mariadb-reader"),
-        role("Role", "kubectl-mariadb-helpers", &changes),
-        binding("Role", "kubectl-mariadb-helpers"),
+        role("Role", "kubectl-mariadb-operations", &changes),
+        binding("Role", "kubectl-mariadb-operations"),
         role("ClusterRole", "kubectl-mariadb-cluster-scoped", &outside),
         binding("ClusterRole", "kubectl-mariadb-cluster-scoped"),
     ];
@@ -258,7 +286,7 @@ everybody else; the roles leave that out.
 
 Put your own group, or users and service accounts, in the place of `mariadb-on-call`, and your operator's API group in the place
 of `k8s.mariadb.com` if it is another one (`enterprise.mariadb.com`, `mariadb.mmontes.io`, `database.mmontes.io`). Then
-`kubectl apply -n NAMESPACE -f FILE` grants everything above in one namespace. Leave `kubectl-mariadb-helpers` out for those who
+`kubectl apply -n NAMESPACE -f FILE` grants everything above in one namespace. Leave `kubectl-mariadb-operations` out for those who
 shall only read. For all namespaces (`-A`, `can-stop --node` without `-n`) write ClusterRole and ClusterRoleBinding wherever it
 says Role and RoleBinding. Kubernetes 1.35 asks for `create` on `pods/exec` beside `get`, so both are there.
 

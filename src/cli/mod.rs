@@ -6,6 +6,7 @@ mod completion;
 pub mod duration;
 pub mod galera;
 pub mod global;
+pub mod operation;
 pub mod pod_name;
 pub mod sql;
 pub mod status;
@@ -62,6 +63,15 @@ pub enum Verb {
     CanStop(CanStop),
     Sql(Sql),
     Galera(Galera),
+    /// Stop every member of a cluster in order, and record the last one
+    ///
+    /// The members stop one at a time, the highest ordinal first, each only when all others are Synced. Nothing is lost; the database is down until `start`.
+    Stop(operation::Whole),
+    /// Start a cluster that `stop` stopped: exactly the last one first
+    ///
+    /// The member that stopped last founds the cluster in a pod of its own, the others join it one by one, then the StatefulSet takes over.
+    Start(operation::Whole),
+    Operation(operation::Operation),
     Explain(Explain),
     Completion(Completion),
     Version(Version),

@@ -39,6 +39,8 @@ fn help_is_on_stdout() {
     assert_snapshot!("help_explain", stdout(&["explain", "-h"]));
     assert_snapshot!("help_sql", stdout(&["sql", "--help"]));
     assert_snapshot!("help_grastate", stdout(&["galera", "grastate", "--help"]));
+    assert_snapshot!("help_operation", stdout(&["operation", "--help"]));
+    assert_snapshot!("help_stop", stdout(&["stop", "--help"]));
     assert_snapshot!("help_status", stdout(&["status", "--help"]));
     assert_snapshot!("help_version", stdout(&["version", "-h"]));
 }

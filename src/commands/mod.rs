@@ -5,6 +5,7 @@ pub mod complete;
 pub mod explain;
 pub mod galera;
 pub mod missing_password;
+pub mod operation;
 pub mod settled;
 pub mod sql;
 pub mod status;

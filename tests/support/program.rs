@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kubectl_mariadb::process::{Captured, Clock, Process, Terminal};
+use kubectl_mariadb::process::{Captured, Clock, Pace, Process, Terminal};
 
 use super::server::Server;
 
@@ -138,6 +138,31 @@ pub async fn run_at_terminal(server: &Server, args: &[&str], typed: &'static str
     process.env.insert("NO_COLOR".into(), "1".into());
     process.terminal = Terminal { stdin_is: true, stdout_is: true, stderr_is: true, width: Some(80), ..Terminal::default() };
     process.stdin = Box::new(typed.as_bytes());
+    let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
+    Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }
+}
+
+/// As short as waits can be. The heart does not beat by itself, so that every request has its place.
+pub const QUICK: Pace = Pace {
+    look: Duration::from_millis(1),
+    settle: Duration::from_millis(1),
+    beat: Duration::from_secs(20),
+    silence: Duration::from_millis(300),
+    patience: Duration::from_secs(2),
+};
+
+/// The same, with everything that is waited for in an operation as short as can be.
+pub async fn run_quickly(server: &Server, args: &[&str]) -> Run {
+    run_at(server, args, QUICK).await
+}
+
+/// The same at this pace.
+pub async fn run_at(server: &Server, args: &[&str], pace: Pace) -> Run {
+    let now: Timestamp = "2026-01-02T04:00:00Z".parse().unwrap();
+    let (mut process, captured) = Process::captured(args.iter().copied(), now);
+    process.env.insert("KUBECONFIG".into(), server.kubeconfig().display().to_string());
+    process.terminal.width = Some(80);
+    process.pace = pace;
     let exit = tokio::task::spawn_blocking(move || kubectl_mariadb::run(process).code()).await.unwrap();
     Run { exit, stdout: captured.stdout(), stderr: captured.stderr() }
 }

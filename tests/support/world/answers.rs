@@ -44,6 +44,9 @@ impl World {
                 let here = |secret: &&Value| scope.is_none_or(|namespace| secret["metadata"]["namespace"] == namespace);
                 self.secrets.iter().filter(here).cloned().collect()
             }
+            "configmaps" => self.config_maps.objects(scope),
+            "horizontalpodautoscalers" => self.horizontal.clone(),
+            "verticalpodautoscalers" if !self.vertical.is_empty() => self.vertical.clone(),
             "nodes" => self.nodes.iter().map(|(name, node)| node.object(name)).collect(),
             _ => return None,
         })
@@ -65,6 +68,9 @@ impl Shared {
         };
         if let Some(refusal) = asked.refusal(&world) {
             return refusal;
+        }
+        if let Some(answer) = self.operations(&mut world, &asked, request) {
+            return answer;
         }
         if let Some(answer) = self.helpers(&mut world, &asked, request) {
             return answer;
@@ -125,6 +131,7 @@ impl Asked {
             "POST" => "create",
             "DELETE" => "delete",
             _ if watches => "watch",
+            "PATCH" => "patch",
             _ if name.is_some() => "get",
             _ => "list",
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::controller::Controller;
 use super::galera::Galera;
 use super::operator::Operator;
 use super::replication::Replication;
@@ -11,6 +12,7 @@ pub struct Cluster {
     pub namespace: String,
     pub name: String,
     pub replicas: u32,
+    pub controller: Controller,
     pub partition: u32,
     pub image: String,
     pub version: String,
@@ -122,6 +124,7 @@ impl Cluster {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             replicas,
+            controller: Controller::default(),
             partition: 0,
             image: "mariadb:11.8".to_owned(),
             version: "11.8.6".to_owned(),

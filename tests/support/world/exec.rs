@@ -28,7 +28,7 @@ impl Shared {
     }
 
     /// Behaves as the loader and the script it was given.
-    async fn run(self, mut exec: Exec, cluster: String, ordinal: u32, state: ExecState) {
+    pub(super) async fn run(self, mut exec: Exec, cluster: String, ordinal: u32, state: ExecState) {
         let mut script = Vec::new();
         while let Some(line) = exec.line().await {
             if line == "--go" {

@@ -133,6 +133,30 @@ impl Galera {
         self.reform(&BTreeSet::new());
     }
 
+    /// Starts a member with `--wsrep-new-cluster`: it is a Primary component alone, with the history it had. Galera refuses
+    /// where the last clean stop was not the last one of the group, and the position is lost with the attempt.
+    pub fn found(&mut self, ordinal: u32, lives: bool) {
+        let gcomm = self.next_gcomm();
+        let node = self.node(ordinal);
+        let safe = node.grastate.safe;
+        node.grastate = Grastate { history: node.history, seqno: None, safe: false };
+        if !safe || !lives {
+            return;
+        }
+        (node.running, node.gcomm, node.gvwstate) = (true, gcomm, true);
+        self.install(&BTreeSet::from([ordinal]), 1);
+    }
+
+    /// A start script that marks its own data directory as safe.
+    pub fn mark_safe(&mut self, ordinal: u32) {
+        self.node(ordinal).grastate.safe = true;
+    }
+
+    /// The sets of members that are Primary now.
+    pub fn primaries(&self) -> BTreeSet<BTreeSet<u32>> {
+        self.members.values().filter(|node| node.running && node.view.primary).map(|node| node.view.members.clone()).collect()
+    }
+
     /// Cuts the network between these groups; who is in none stays where it is.
     pub fn cut(&mut self, groups: &[&[u32]]) {
         for (side, group) in groups.iter().enumerate() {

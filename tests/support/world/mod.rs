@@ -14,6 +14,8 @@ use super::server::{Builder, Server};
 mod answers;
 pub mod client;
 mod cluster;
+pub mod config_maps;
+pub mod controller;
 mod exec;
 pub mod galera;
 pub mod helpers;
@@ -26,6 +28,7 @@ mod watches;
 pub use cluster::{Cluster, Engine, ExecState, Member, Pod, Sql};
 
 use answers::{Asked, selected};
+use config_maps::ConfigMaps;
 use helpers::Helpers;
 
 #[derive(Default)]
@@ -39,6 +42,11 @@ pub struct World {
     /// Whole `Secret` objects.
     pub secrets: Vec<Value>,
     pub helpers: Helpers,
+    pub config_maps: ConfigMaps,
+    /// `HorizontalPodAutoscaler` objects of the namespace.
+    pub horizontal: Vec<Value>,
+    /// `VerticalPodAutoscaler` objects; without one the kind is not installed.
+    pub vertical: Vec<Value>,
     /// Every request fails so: `(503, "…")`.
     pub down: Option<(u16, &'static str)>,
     /// One more cuts every watch and every exec there is.

@@ -16,22 +16,27 @@ impl Cluster {
         if matches!(self.engine, Engine::Galera(_)) {
             container["ports"] = json!([{ "containerPort": 3306 }, { "containerPort": 4567 }]);
         }
+        let ordinals = json!({ "start": self.controller.start });
         json!({
             "apiVersion": "apps/v1", "kind": "StatefulSet",
             "metadata": {
-                "name": self.name, "namespace": self.namespace, "uid": self.uid(), "resourceVersion": "100", "generation": 1,
-                "creationTimestamp": CREATED,
+                "name": self.name, "namespace": self.namespace, "uid": self.uid(), "resourceVersion": "100",
+                "generation": self.generation(), "creationTimestamp": CREATED, "labels": self.controller.labels.as_object().cloned().unwrap_or_default(),
                 "ownerReferences": self.operator.iter().map(|operator| operator.owner(&self.name)).collect::<Vec<_>>(),
             },
             "spec": {
-                "replicas": self.replicas, "serviceName": self.name, "podManagementPolicy": "Parallel",
+                "replicas": self.replicas, "serviceName": self.name, "ordinals": ordinals,
+                "podManagementPolicy": if self.controller.ordered { "OrderedReady" } else { "Parallel" },
+                "persistentVolumeClaimRetentionPolicy": {
+                    "whenScaled": if self.controller.deletes_claims { "Delete" } else { "Retain" }, "whenDeleted": "Retain",
+                },
                 "selector": { "matchLabels": { "app": self.name } },
                 "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": self.partition } },
                 "template": { "metadata": { "labels": { "app": self.name } }, "spec": { "containers": [container] } },
                 "volumeClaimTemplates": [{ "metadata": { "name": "data" } }],
             },
             "status": {
-                "observedGeneration": 1, "replicas": self.replicas,
+                "observedGeneration": self.observed_generation(), "replicas": self.replicas,
                 "currentRevision": self.revision(), "updateRevision": self.revision(),
             },
         })
@@ -46,7 +51,7 @@ impl Cluster {
     }
 
     pub fn pods(&self) -> Vec<Value> {
-        self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).collect()
+        self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).chain(self.founder()).collect()
     }
 
     fn pod_object(&self, ordinal: u32) -> Option<Value> {
@@ -74,6 +79,7 @@ impl Cluster {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
+                "deletionTimestamp": self.is_leaving(ordinal).then_some("2026-01-02T04:00:00Z"),
                 "labels": {
                     "app": self.name, "controller-revision-hash": self.revision(), "statefulset.kubernetes.io/pod-name": name,
                 },

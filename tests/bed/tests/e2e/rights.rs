@@ -62,6 +62,12 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "completion of names of pods" => Try::of(&["__complete", "can-stop", ""], &[0], "db-2"),
         "completion of names of nodes" => Try::of(&["__complete", "can-stop", "--node", ""], &[0], "n3"),
         "completion of names of namespaces" => Try::of(&["__complete", "-n", ""], &[0], "kube-system"),
+        "stop NAME --dry-run=server" => Try::of(&["stop", "db", "--dry-run=server"], &[0], "accepted"),
+        // One row after the other: what the first stops the second starts.
+        "stop NAME" => Try::of(&["stop", "db", "--yes"], &[0], "is stopped"),
+        "start NAME" => Try::of(&["start", "db", "--yes"], &[0], "db runs"),
+        "operation list" => Try::of(&["operation", "list"], &[0], "start"),
+        "operation show NAME" => Try::of(&["operation", "show", "db"], &[0], "start"),
         "galera grastate NAME --recover-positions (everything down)" => return Ok(None),
         _ => bail!("docs/rbac.md has the row {row:?}, and nobody has said here how it is tried"),
     }))

@@ -1,0 +1,58 @@
+//! `stop`, `start`, `operation …`.
+
+use clap::{Args, Subcommand};
+
+use super::write::Write;
+use crate::model::target_name::TargetName;
+
+/// A command on a whole cluster.
+#[derive(Args, Clone, Debug)]
+pub struct Whole {
+    /// NAME or sts/NAME; none: the only cluster of the namespace
+    pub target: Option<TargetName>,
+    /// Argo CD or Flux writes this StatefulSet, and I have paused it
+    #[arg(long, help_heading = "Changes")]
+    pub gitops_paused: bool,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+/// Operations that were begun: who, which step, how to go on
+#[derive(Args, Clone, Debug)]
+#[command(disable_help_subcommand = true)]
+pub struct Operation {
+    #[command(subcommand)]
+    pub verb: OperationVerb,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub enum OperationVerb {
+    /// Every cluster of the namespace that has a journal
+    List,
+    /// What was begun, by whom, how far it is, and what was done before
+    Show(Which),
+    /// Ask whoever carries it out to stop after the current step
+    Stop(Which),
+    /// Go on with an unfinished operation
+    ///
+    /// An operation that somebody still works on cannot be taken over: its heartbeat must have been seen standing still for 60 seconds.
+    Resume(Going),
+    /// Take an unfinished operation back, step by step
+    ///
+    /// Only what still holds the value that was written is put back. Past its point of no return an operation can only be finished.
+    Abort(Going),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Which {
+    /// NAME or sts/NAME; none: the only cluster of the namespace
+    pub target: Option<TargetName>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Going {
+    /// NAME or sts/NAME; none: the only cluster of the namespace
+    pub target: Option<TargetName>,
+    #[command(flatten)]
+    pub write: Write,
+}
