@@ -6,6 +6,7 @@ use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Source, Start, V
 use crate::contract;
 use crate::grastate;
 use crate::groups::{Group, Scenario};
+use crate::operations;
 use crate::promises;
 use crate::rights;
 use crate::sql;
@@ -41,6 +42,7 @@ fn smoke(one: Version, other: Version) -> Vec<Group> {
     groups.extend(bitnami_groups(one));
     groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
     groups.extend(grastate_groups(one, other));
+    groups.extend(operation_groups(one, other));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -206,6 +208,28 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
             ],
         ),
         group(galera(other), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]),
+    ]
+}
+
+/// Commands of several steps.
+fn operation_groups(one: Version, other: Version) -> Vec<Group> {
+    vec![
+        group(
+            Shape::new(Kind::Galera, one),
+            &[
+                ("operations::stop_and_start", KEEPS, operations::stop_and_start),
+                ("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed),
+                ("operations::killed_and_taken_back", KEEPS, operations::killed_and_taken_back),
+            ],
+        ),
+        group(
+            Shape::new(Kind::Galera, other),
+            &[
+                ("operations::stop_and_start", KEEPS, operations::stop_and_start),
+                ("operations::two_at_once", KEEPS, operations::two_at_once),
+                ("operations::asleep_and_taken_over", KEEPS, operations::asleep_and_taken_over),
+            ],
+        ),
     ]
 }
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod contract;
 mod grastate;
 mod groups;
+mod operations;
 mod promises;
 mod rights;
 mod sql;
