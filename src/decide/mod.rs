@@ -6,6 +6,7 @@ mod exit;
 pub mod finding;
 pub mod helper;
 pub mod operation;
+pub mod recover;
 pub mod rules;
 pub mod settled;
 pub mod sql;

@@ -332,4 +332,4 @@ fn process(disk: &Disk) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::decide) mod tests;

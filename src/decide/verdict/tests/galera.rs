@@ -350,7 +350,7 @@ fn state_of(seen: &mut Snapshot, ordinal: u32) -> &mut Grastate {
     }
 }
 
-fn non_primary(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn non_primary(seen: &mut Snapshot, ordinal: u32) {
     let status = &mut galera_of(seen, ordinal).status;
     status.cluster_status = ClusterStatus::NonPrimary;
     status.local_state = LocalState::Initialized;
@@ -360,7 +360,7 @@ fn non_primary(seen: &mut Snapshot, ordinal: u32) {
     pod_of(seen, ordinal).ready = false;
 }
 
-fn nobody_primary(seen: &mut Snapshot) {
+pub(in crate::decide) fn nobody_primary(seen: &mut Snapshot) {
     (0..3).for_each(|ordinal| non_primary(seen, ordinal));
 }
 
@@ -371,16 +371,16 @@ fn replace(seen: &mut Snapshot, ordinal: u32, recorded: &str) {
     out_of_view(seen, ordinal);
 }
 
-fn zombie(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn zombie(seen: &mut Snapshot, ordinal: u32) {
     replace(seen, ordinal, fixture!("galera-10.11/zombie-disconnected-n3-status.tsv"));
 }
 
-fn inconsistent(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn inconsistent(seen: &mut Snapshot, ordinal: u32) {
     replace(seen, ordinal, fixture!("galera-10.11/inconsistency-voted-out-n3-status.tsv"));
 }
 
 /// The others run without this member.
-fn out_of_view(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn out_of_view(seen: &mut Snapshot, ordinal: u32) {
     for other in (0..3).filter(|other| *other != ordinal) {
         let Fact::Known(server) = &mut member_of(seen, other).server else { continue };
         let galera = server.galera.as_mut().unwrap();
@@ -390,7 +390,7 @@ fn out_of_view(seen: &mut Snapshot, ordinal: u32) {
 }
 
 /// The server of this member was killed and started again; it has not opened its socket.
-fn no_sql_after_crash(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn no_sql_after_crash(seen: &mut Snapshot, ordinal: u32) {
     quiet(seen, ordinal);
     out_of_view(seen, ordinal);
     files_of(seen, ordinal).process = Process::Running { pid: 1, state: 'S', listening: vec![4567] };
@@ -399,7 +399,7 @@ fn no_sql_after_crash(seen: &mut Snapshot, ordinal: u32) {
 }
 
 /// All were killed, and each start ends for want of a primary component.
-fn all_crash(seen: &mut Snapshot) {
+pub(in crate::decide) fn all_crash(seen: &mut Snapshot) {
     for ordinal in 0..3 {
         no_sql_after_crash(seen, ordinal);
         files_of(seen, ordinal).gvwstate = StateFile::Absent;
@@ -408,20 +408,20 @@ fn all_crash(seen: &mut Snapshot) {
 }
 
 /// All were killed; two are back and wait for the third, whose pod is not placed.
-fn limbo(seen: &mut Snapshot) {
+pub(in crate::decide) fn limbo(seen: &mut Snapshot) {
     (0..3).for_each(|ordinal| no_sql_after_crash(seen, ordinal));
     stop(seen, 2, ContainerState::Unreported);
     pod_of(seen, 2).unscheduled = Some("Unschedulable: 0/3 nodes are available".to_owned());
 }
 
 /// The server of db-2 crashes, and the others go on.
-fn two_left(seen: &mut Snapshot) {
+pub(in crate::decide) fn two_left(seen: &mut Snapshot) {
     out_of_view(seen, 2);
     crash(seen, 2, "Error", 137);
 }
 
 /// A first state transfer runs.
-fn transfer(seen: &mut Snapshot, ordinal: u32) {
+pub(in crate::decide) fn transfer(seen: &mut Snapshot, ordinal: u32) {
     quiet(seen, ordinal);
     let files = files_of(seen, ordinal);
     files.grastate = StateFile::Empty;

@@ -1,6 +1,6 @@
 //! Tables: for each rule a snapshot that has it and a near miss that has not.
 
-mod galera;
+pub(in crate::decide) mod galera;
 mod kubernetes;
 mod managers;
 mod properties;

@@ -1,0 +1,190 @@
+//! Rows of the fault matrix, and the route out of each.
+
+use crate::decide::rules::{galera as rule, kubernetes};
+use crate::decide::verdict::tests::galera::{
+    all_crash, inconsistent, limbo, no_sql_after_crash, nobody_primary, non_primary, out_of_view, transfer, two_left, zombie,
+};
+use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::{ContainerEnd, ContainerState, NodeReady};
+use crate::model::testing::{
+    cut_off, healthy_galera, healthy_replication, moment, noon, server_of, silence, split_brain, zero_uuid,
+};
+
+use super::*;
+
+fn refusal(seen: &Snapshot) -> &'static str {
+    match route(seen) {
+        Route::Refused(finding) => finding.rule.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn waits(seen: &Snapshot) -> String {
+    match route(seen) {
+        Route::Wait { why, .. } => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The container of this ordinal has ended, and its kubelet says so.
+fn ended(seen: &mut Snapshot, ordinal: u32) {
+    let member = seen.members.get_mut(&Ordinal(ordinal)).unwrap();
+    let end = ContainerEnd { exit_code: 137, signal: None, reason: "Error".to_owned(), started: None, at: Some(noon()) };
+    member.pod.as_mut().unwrap().containers[0].state = ContainerState::Terminated(end);
+    member.server = Fact::Unknown(Why::NotRunning("the container has ended".to_owned()));
+    member.files = Fact::Unknown(Why::NotRunning("the container has ended".to_owned()));
+}
+
+#[test]
+fn a_whole_cluster_needs_nothing() {
+    assert_eq!(route(&healthy_galera()), Route::Nothing);
+}
+
+#[test]
+fn who_comes_back_by_itself_is_waited_for() {
+    let mut killed = healthy_galera();
+    no_sql_after_crash(&mut killed, 1);
+    assert!(waits(&killed).contains("db-1"), "{}", waits(&killed));
+    let mut copied = healthy_galera();
+    transfer(&mut copied, 2);
+    assert_eq!(waits(&copied), "db-2 is joining and receives data");
+    assert!(waits(&cut_off()).contains("db-2 cannot reach the primary component"));
+    let mut moving = healthy_galera();
+    crate::model::testing::galera_of(&mut moving, 1).status.evs_state = Some("GATHER".to_owned());
+    assert!(waits(&moving).contains("renegotiated"));
+}
+
+#[test]
+fn a_member_that_has_left_for_good_needs_a_fresh_copy() {
+    let mut seen = healthy_galera();
+    zombie(&mut seen, 2);
+    let Route::Rebuild(members) = route(&seen) else { panic!("{:?}", route(&seen)) };
+    assert_eq!(members.keys().copied().collect::<Vec<_>>(), [Ordinal(2)]);
+    let mut seen = healthy_galera();
+    inconsistent(&mut seen, 1);
+    assert!(matches!(route(&seen), Route::Rebuild(members) if members[&Ordinal(1)].contains("voted out")));
+}
+
+#[test]
+fn a_crash_that_the_data_does_not_explain_is_nothing_to_copy_over() {
+    let mut seen = healthy_galera();
+    two_left(&mut seen);
+    assert_eq!(refusal(&seen), kubernetes::CRASH_LOOP.code);
+}
+
+#[test]
+fn all_down_is_founded_again_from_the_files() {
+    let mut seen = healthy_galera();
+    all_crash(&mut seen);
+    assert_eq!(route(&seen), Route::Bootstrap);
+    // With saved views they may come back together by themselves, with a zero UUID and rows that nobody compared.
+    let mut seen = healthy_galera();
+    (0..3).for_each(|ordinal| no_sql_after_crash(&mut seen, ordinal));
+    assert_eq!(route(&seen), Route::Bootstrap);
+    let mut seen = healthy_galera();
+    limbo(&mut seen);
+    assert_eq!(route(&seen), Route::Bootstrap);
+}
+
+#[test]
+fn nothing_is_founded_beside_a_server_that_may_be_primary() {
+    let mut seen = healthy_galera();
+    all_crash(&mut seen);
+    silence(&mut seen, 1);
+    seen.members.get_mut(&Ordinal(1)).unwrap().pod.as_mut().unwrap().containers[0].last_end = None;
+    assert_eq!(refusal(&seen), rule::NO_PRIMARY_SEEN.code, "A1");
+    let mut seen = healthy_galera();
+    nobody_primary(&mut seen);
+    silence(&mut seen, 2);
+    assert_eq!(refusal(&seen), rule::NO_PRIMARY_SEEN.code);
+}
+
+#[test]
+fn a_component_without_quorum_goes_on_alone_only_if_the_others_are_proven_dead() {
+    let alone = || {
+        let mut seen = healthy_galera();
+        (0..2).for_each(|ordinal| ended(&mut seen, ordinal));
+        non_primary(&mut seen, 2);
+        out_of_view(&mut seen, 0);
+        out_of_view(&mut seen, 1);
+        crate::model::testing::galera_of(&mut seen, 2).status.incoming_addresses.truncate(1);
+        seen
+    };
+    let seen = alone();
+    let Route::Promote { on, with, dead } = route(&seen) else { panic!("{:?}", route(&seen)) };
+    assert_eq!((on, with), (Ordinal(2), BTreeSet::from([Ordinal(2)])));
+    assert_eq!(dead.keys().copied().collect::<Vec<_>>(), [Ordinal(0), Ordinal(1)]);
+
+    let mut silent = alone();
+    let Fact::Known(nodes) = &mut silent.objects.nodes else { panic!("nodes") };
+    nodes[1].ready = NodeReady::Silent { since: None };
+    assert!(waits(&silent).contains("when db-1 is back"), "a silent node is not dead (F1): {}", waits(&silent));
+    let mut gone = alone();
+    let Fact::Known(nodes) = &mut gone.objects.nodes else { panic!("nodes") };
+    nodes.remove(1);
+    assert!(matches!(route(&gone), Route::Promote { dead, .. } if dead[&Ordinal(1)] == Proof::NodeGone("node-1".to_owned())));
+    let mut marked = alone();
+    let Fact::Known(nodes) = &mut marked.objects.nodes else { panic!("nodes") };
+    nodes[1].ready = NodeReady::Silent { since: None };
+    nodes[1].taints.push("node.kubernetes.io/out-of-service=nodeshutdown:NoExecute".to_owned());
+    assert!(
+        matches!(route(&marked), Route::Promote { dead, .. } if dead[&Ordinal(1)] == Proof::OutOfService("node-1".to_owned()))
+    );
+    let mut forced = alone();
+    forced.members.get_mut(&Ordinal(0)).unwrap().pod = None;
+    assert!(waits(&forced).contains("db-0"), "a pod deleted by force may run on: {}", waits(&forced));
+    let mut hidden = alone();
+    hidden.objects.nodes = Fact::Unknown(Why::Forbidden("list nodes".to_owned()));
+    assert!(waits(&hidden).contains("db-0, db-1"), "{}", waits(&hidden));
+}
+
+#[test]
+fn two_components_without_quorum_wait_for_each_other() {
+    let mut seen = moment(["cut-10s-n1", "cut-10s-n2", "cut-10s-n3"]);
+    (0..3).for_each(|ordinal| non_primary(&mut seen, ordinal));
+    assert!(matches!(route(&seen), Route::Wait { .. }), "{:?}", route(&seen));
+}
+
+#[test]
+fn nobody_chooses_between_two_clusters_or_among_rows_never_compared() {
+    assert_eq!(refusal(&split_brain()), rule::SPLIT_BRAIN.code);
+    assert_eq!(refusal(&zero_uuid()), rule::ZERO_UUID.code);
+    assert_eq!(refusal(&healthy_replication()), rule::WITHOUT_GALERA.code);
+    let mut seen = healthy_galera();
+    server_of(&mut seen, 1).galera = None;
+    assert_eq!(refusal(&seen), rule::WITHOUT_GALERA.code);
+}
+
+/// Each member as it was, killed, in a transfer, cut off, ended, silent or gone with its pod: every mixture of three.
+#[test]
+fn a_bootstrap_is_never_the_route_beside_a_server_that_is_or_may_be_primary() {
+    for mixture in 0..7_u32.pow(3) {
+        let what = [mixture % 7, mixture / 7 % 7, mixture / 49];
+        let mut seen = healthy_galera();
+        for (ordinal, what) in (0..).zip(what) {
+            match what {
+                1 => no_sql_after_crash(&mut seen, ordinal),
+                2 => transfer(&mut seen, ordinal),
+                3 => non_primary(&mut seen, ordinal),
+                4 => ended(&mut seen, ordinal),
+                5 => silence(&mut seen, ordinal),
+                6 => {
+                    ended(&mut seen, ordinal);
+                    seen.members.get_mut(&Ordinal(ordinal)).unwrap().pod = None;
+                }
+                _ => {}
+            }
+        }
+        match route(&seen) {
+            Route::Bootstrap => assert!(!what.iter().any(|what| matches!(what, 0 | 3 | 5)), "{what:?}"),
+            Route::Promote { with, dead, .. } => {
+                assert!(!what.iter().any(|what| matches!(what, 0 | 5)), "{what:?}");
+                assert_eq!(with.len() + dead.len(), 3);
+            }
+            Route::Nothing => assert_eq!(what, [0; 3]),
+            Route::Wait { why, .. } => assert!(!why.is_empty(), "{what:?}"),
+            Route::Rebuild(members) => assert!(!members.is_empty()),
+            Route::Refused(finding) => assert!(!finding.summary.is_empty()),
+        }
+    }
+}
