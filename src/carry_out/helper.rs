@@ -14,7 +14,7 @@ use crate::api::objects::{Pods, Scope, latest_log, list_pods};
 use crate::api::script::LOADER;
 use crate::api::writes::{Denied, Resource, create, delete, read};
 use crate::api::{Api, PodRef};
-use crate::decide::helper::{CONTAINER, HELPER_LABEL, Helper, Kind, SET_LABEL, accepted};
+use crate::decide::helper::{CONTAINER, HELPER_LABEL, Helper, Kind, SET_LABEL, StateChange, accepted, written};
 use crate::model::disk::Disk;
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{ContainerState, Pod};
@@ -127,6 +127,18 @@ impl<'a> Helpers<'a> {
         join_all(recoveries).await.into_iter().collect()
     }
 
+    /// Has a change of `grastate.dat` made, as it is read back.
+    ///
+    /// # Errors
+    /// It was refused, or it is not known whether it was made.
+    pub async fn write(&self, helper: &Helper, change: &StateChange) -> Result<(), Why> {
+        let log = self.with_pod(helper, |pod| self.log(pod)).await?;
+        match log {
+            Fact::Known(log) => written(&log, change).map_err(Why::Failed),
+            Fact::Unknown(why) => Err(why),
+        }
+    }
+
     /// Removes all that are left, and names those that could not be seen to go: they end by their own deadline.
     pub async fn remove_all(&self) -> Vec<String> {
         let alive = self.alive.borrow().clone();
@@ -229,7 +241,7 @@ impl<'a> Helpers<'a> {
             let state = pod.as_ref().map_or(Progress::Waits("its pod has not been made yet".to_owned()), progress);
             let waits = match (state, pod) {
                 (Progress::Runs, Some(pod)) if helper.kind == Kind::Inspect => return Ok(pod),
-                (Progress::Ended, Some(pod)) if helper.kind == Kind::Recover => return Ok(pod),
+                (Progress::Ended, Some(pod)) if helper.kind != Kind::Inspect => return Ok(pod),
                 (Progress::Ended, _) => return Err(Why::Failed("its helper pod ended before it could be asked".to_owned())),
                 (Progress::Fails(why), _) => return Err(Why::Failed(format!("its helper pod does not start: {why}"))),
                 (Progress::Waits(why), _) => why,

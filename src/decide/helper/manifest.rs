@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::model::grastate::Grastate;
 use crate::model::kubernetes::{Pod, StatefulSet};
 use crate::model::names::Ordinal;
 
-use super::{Helper, Kind};
+use super::{Helper, Kind, StateChange};
 
 /// The container of a helper pod that does the work.
 pub const CONTAINER: &str = "helper";
@@ -27,6 +28,9 @@ const WAIT: &str = "trap 'exit 0' TERM INT; sleep \"$1\" & wait";
 /// changed since.
 const RECOVER: &str = include_str!("recover.sh");
 
+/// Writes `grastate.dat` if it still says what was seen, and prints what it says then.
+const WRITE: &str = include_str!("write.sh");
+
 /// `spec.template` of the set, and what of the set shapes its pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Template<'a> {
@@ -41,28 +45,65 @@ impl Template<'_> {
     /// # Errors
     /// Why it cannot be made, as one sentence.
     pub fn helper(&self, ordinal: Ordinal, kind: Kind, pod: Option<&Pod>, datadir: Option<&str>) -> Result<Helper, String> {
+        let database = self.database()?;
+        let image = self.image(database, pod);
+        let container = if kind == Kind::Recover {
+            let datadir = datadir.ok_or("where its data directory is was not found; recovery would look in another one")?;
+            recoverer(database, &image, datadir)
+        } else {
+            let command = json!(["sh", "-c", WAIT, "sh", kind.lifetime().as_secs().to_string()]);
+            small(database, &image, &command, self.claimed(ordinal, kind, database), true)
+        };
+        self.assembled(ordinal, kind, pod, &image, &container)
+    }
+
+    /// A helper that makes `change` in the data directory of one ordinal.
+    ///
+    /// # Errors
+    /// Why it cannot be made, as one sentence.
+    pub fn writer(&self, ordinal: Ordinal, pod: Option<&Pod>, datadir: &str, change: &StateChange) -> Result<Helper, String> {
+        let database = self.database()?;
+        let image = self.image(database, pod);
+        let text = |state: &Option<Grastate>| state.as_ref().map(ToString::to_string).unwrap_or_default();
+        let command = json!(["sh", "-c", WRITE, "write", datadir, text(&change.before), text(&change.after)]);
+        let on_data = |mount: &&Value| mount["mountPath"].as_str().is_some_and(|path| is_under(datadir, path));
+        let mounts = self.claimed(ordinal, Kind::Write, database).into_iter().filter(on_data).collect();
+        let container = small(database, &image, &command, mounts, false);
+        self.assembled(ordinal, Kind::Write, pod, &image, &container)
+    }
+
+    fn database(&self) -> Result<&Value, String> {
         let name = self.set.layout.container.as_str();
         let database = list(&self.template["spec"]["containers"]).find(|container| container["name"] == name);
-        let database = database.ok_or_else(|| format!("the pod template has no container {name}"))?;
+        database.ok_or_else(|| format!("the pod template has no container {name}"))
+    }
+
+    /// Mounts of the database container that are on claims.
+    fn claimed<'a>(&self, ordinal: Ordinal, kind: Kind, database: &'a Value) -> Vec<&'a Value> {
         let volumes = self.volumes(ordinal, kind);
-        let mounted: Vec<&Value> = list(&database["volumeMounts"]).collect();
-        let claimed = |mount: &&Value| volumes.iter().any(|volume| volume["name"] == mount["name"] && is_claim(volume));
-        let mounts: Vec<String> =
-            mounted.iter().copied().filter(claimed).filter_map(|mount| mount["mountPath"].as_str()).map(str::to_owned).collect();
+        let on_claim = |mount: &&Value| volumes.iter().any(|volume| volume["name"] == mount["name"] && is_claim(volume));
+        list(&database["volumeMounts"]).filter(on_claim).collect()
+    }
+
+    /// The helper around its one container.
+    fn assembled(
+        &self,
+        ordinal: Ordinal,
+        kind: Kind,
+        pod: Option<&Pod>,
+        image: &str,
+        container: &Value,
+    ) -> Result<Helper, String> {
+        let database = self.database()?;
+        let claimed = self.claimed(ordinal, kind, database);
+        let mounts: Vec<String> = claimed.iter().filter_map(|mount| mount["mountPath"].as_str()).map(str::to_owned).collect();
+        let volumes = self.volumes(ordinal, kind);
         if mounts.is_empty() {
             return Err("its data is on no volume claim, so it died with its pod".to_owned());
         }
-        let image = self.image(database, pod);
         let mut spec = self.pod_spec(pod);
-        let container = match kind {
-            Kind::Inspect => inspector(database, &image, &mounted.iter().copied().filter(claimed).collect::<Vec<_>>()),
-            Kind::Recover => {
-                let datadir = datadir.ok_or("where its data directory is was not found; recovery would look in another one")?;
-                recoverer(database, &image, datadir)
-            }
-        };
         let initial = if kind == Kind::Recover { self.initial(database) } else { Vec::new() };
-        let used: Vec<&str> = std::iter::once(&container)
+        let used: Vec<&str> = std::iter::once(container)
             .chain(&initial)
             .flat_map(|container| list(&container["volumeMounts"]))
             .filter_map(|mount| mount["name"].as_str())
@@ -70,12 +111,12 @@ impl Template<'_> {
         let volumes: Vec<Value> =
             volumes.into_iter().filter(|volume| volume["name"].as_str().is_some_and(|name| used.contains(&name))).collect();
         let claims = volumes.iter().filter_map(|volume| Some((volume["persistentVolumeClaim"]["claimName"].as_str()?, volume)));
-        let claims = claims.map(|(claim, volume)| (claim.to_owned(), is_written(&container, volume))).collect();
+        let claims = claims.map(|(claim, volume)| (claim.to_owned(), is_written(container, volume))).collect();
         if kind == Kind::Recover {
             // Wrapper scripts read the ordinal from it.
             spec["hostname"] = json!(ordinal.pod(&self.set.name));
         }
-        let containers = std::iter::once(&container).chain(&initial).filter_map(|one| one["name"].as_str()).map(str::to_owned);
+        let containers = std::iter::once(container).chain(&initial).filter_map(|one| one["name"].as_str()).map(str::to_owned);
         let containers = containers.collect();
         spec["containers"] = json!([container]);
         spec["initContainers"] = json!(initial);
@@ -83,6 +124,7 @@ impl Template<'_> {
         spec["activeDeadlineSeconds"] = json!(kind.lifetime().as_secs());
         let name = helper_name(&self.set.name, ordinal, kind);
         let node = pod.and_then(|pod| pod.node.clone());
+        let image = image.to_owned();
         Ok(Helper { job: self.job(&name, kind, &spec), name, ordinal, kind, claims, node, mounts, image, containers })
     }
 
@@ -210,17 +252,17 @@ impl Template<'_> {
     }
 }
 
-fn inspector(database: &Value, image: &str, mounts: &[&Value]) -> Value {
-    let read_only = |mount: &&Value| {
-        let mut mount = (*mount).clone();
-        mount["readOnly"] = json!(true);
+/// A container that needs next to nothing: the claims of the database container, and its user.
+fn small(database: &Value, image: &str, command: &Value, mounts: Vec<&Value>, read_only: bool) -> Value {
+    let mounted = |mount: &Value| {
+        let mut mount = mount.clone();
+        mount["readOnly"] = json!(read_only);
         mount
     };
-    let seconds = Kind::Inspect.lifetime().as_secs().to_string();
     let mut container = json!({
         "name": CONTAINER, "image": image, "imagePullPolicy": "IfNotPresent",
-        "command": ["sh", "-c", WAIT, "sh", seconds],
-        "volumeMounts": mounts.iter().map(read_only).collect::<Vec<_>>(),
+        "command": command,
+        "volumeMounts": mounts.into_iter().map(mounted).collect::<Vec<_>>(),
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}},
     });
     if !database["securityContext"].is_null() {
@@ -262,6 +304,11 @@ fn is_written(container: &Value, volume: &Value) -> bool {
 
 fn mounts(container: &Value, name: &Value) -> bool {
     list(&container["volumeMounts"]).any(|mount| mount["name"] == *name)
+}
+
+/// Whether a directory is `folder` or lies in it.
+fn is_under(directory: &str, folder: &str) -> bool {
+    std::path::Path::new(directory).starts_with(folder)
 }
 
 fn is_claim(volume: &Value) -> bool {

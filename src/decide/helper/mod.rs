@@ -8,8 +8,10 @@ mod tests;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::grastate::Grastate;
 use crate::model::names::Ordinal;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
@@ -22,6 +24,8 @@ pub enum Kind {
     Inspect,
     /// Runs `mariadbd --wsrep-recover`, which writes to the data directory.
     Recover,
+    /// Writes `grastate.dat`, and nothing else.
+    Write,
 }
 
 impl Kind {
@@ -30,6 +34,7 @@ impl Kind {
         match self {
             Self::Inspect => "inspect",
             Self::Recover => "recover",
+            Self::Write => "write",
         }
     }
 
@@ -37,10 +42,26 @@ impl Kind {
     #[must_use]
     pub const fn lifetime(self) -> Duration {
         match self {
-            Self::Inspect => Duration::from_secs(120),
+            Self::Inspect | Self::Write => Duration::from_secs(120),
             // InnoDB crash recovery of a gigabyte of redo takes seconds; a lock is waited for 30 s.
             Self::Recover => Duration::from_secs(600),
         }
+    }
+}
+
+/// The state in `grastate.dat` as it was seen and as it is to be; `None`: no such file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StateChange {
+    pub before: Option<Grastate>,
+    pub after: Option<Grastate>,
+}
+
+impl StateChange {
+    /// What takes it back.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self { before: self.after.clone(), after: self.before.clone() }
     }
 }
 
@@ -98,4 +119,25 @@ pub fn accepted(helper: &Helper, stored: &Value) -> Result<(), String> {
         return Err("something in the cluster makes a volume of its helper pod writable".to_owned());
     }
     Ok(())
+}
+
+/// What the log of a writer says of its `change`.
+///
+/// # Errors
+/// It was refused, or the file does not say what it should; as one sentence.
+pub fn written(log: &str, change: &StateChange) -> Result<(), String> {
+    const SAYS: &str = "kubectl-mariadb: grastate.dat: ";
+    if let Some((_, why)) = log.lines().rev().find_map(|line| line.split_once("kubectl-mariadb: refused: ")) {
+        return Err(format!("it was refused: {}", why.trim_end()));
+    }
+    let Some((_, says)) = log.lines().rev().find_map(|line| line.split_once(SAYS)) else {
+        return Err("it is not known whether grastate.dat was written: the helper pod's log does not say so".to_owned());
+    };
+    let wanted = change.after.as_ref().map(|state| {
+        let seqno = state.seqno.map_or_else(|| "-1".to_owned(), |seqno| seqno.to_string());
+        let safe = state.safe_to_bootstrap.map(|safe| format!(" safe_to_bootstrap {}", u8::from(safe))).unwrap_or_default();
+        format!("uuid {} seqno {seqno}{safe}", state.uuid)
+    });
+    let says = says.trim_end();
+    if says == wanted.unwrap_or_default() { Ok(()) } else { Err(format!("grastate.dat now says `{says}`")) }
 }

@@ -157,6 +157,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
     let purpose = match kind {
         Kind::Inspect => "to read files that nothing else can read",
         Kind::Recover => "to recover positions that the files do not tell",
+        Kind::Write => "to write a recovered position into grastate.dat",
     };
     out.hanging(Vec::new(), Label::Heading, &format!("{pods} needed in namespace {} {purpose}:", target.namespace));
     for helper in helpers {
@@ -178,6 +179,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
             "They write: `mariadbd --wsrep-recover` does InnoDB's crash recovery in each data directory, as every start would. \
              It must not run beside a server: leave the set as it is meanwhile"
         }
+        Kind::Write => "They write: `grastate.dat`, and nothing else",
     };
     let text = format!(
         "{facts}. No Service selects them, they carry no token, and they are removed afterwards; if this program dies, Kubernetes \

@@ -277,6 +277,72 @@ fn the_recovery_script_is_posix_shell_and_refuses_what_it_must() {
     assert!(run().contains("sst_in_progress shows a state transfer that was cut"));
 }
 
+fn state(seqno: Option<u64>, safe: bool) -> Grastate {
+    let uuid = uuid::uuid!("2ec812f1-e4f6-11f1-ad8a-7a5c33de3170");
+    Grastate { version: Some("2.1".to_owned()), uuid, seqno, safe_to_bootstrap: Some(safe) }
+}
+
+#[test]
+fn a_writer_reaches_the_data_directory_and_nothing_else() {
+    let seen = healthy_galera();
+    let change = StateChange { before: Some(state(None, false)), after: Some(state(Some(58), true)) };
+    let template = template();
+    let helpers = Template { set: &seen.objects.stateful_set, template: &template };
+    let helper = helpers.writer(Ordinal(1), None, "/var/lib/mysql", &change).unwrap();
+    let spec = &helper.job["spec"]["template"]["spec"];
+    assert_eq!(helper.claims, [("data-db-1".to_owned(), true)]);
+    assert_eq!((spec["volumes"].as_array().unwrap().len(), &spec["initContainers"]), (1, &json!([])));
+    assert_eq!(spec["containers"][0]["volumeMounts"][0]["subPath"], "mysql");
+    assert!(spec["containers"][0]["env"].is_null(), "no secret goes to a writer");
+    assert_eq!(helper.name, "db-1-write");
+}
+
+/// Runs the script that writes in `datadir`; its exit code and its last line.
+fn write(datadir: &std::path::Path, change: &StateChange) -> (Option<i32>, String) {
+    let text = |state: &Option<Grastate>| state.as_ref().map(ToString::to_string).unwrap_or_default();
+    let ended = std::process::Command::new("sh")
+        .args(["-c", include_str!("../write.sh"), "write"])
+        .arg(datadir)
+        .args([text(&change.before), text(&change.after)])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stdout).unwrap();
+    (ended.status.code(), said.lines().last().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_state_is_written_only_over_what_was_seen_and_can_be_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (datadir, file) = (folder.path(), folder.path().join("grastate.dat"));
+    let killed = include_str!("../../../../tests/fixtures/galera-10.11/e4-after-kill9-grastate.dat");
+    let change = StateChange { before: Some(Grastate::parse(killed).unwrap()), after: Some(state(Some(58), true)) };
+    assert!(write(datadir, &change).1.ends_with("holds no database"));
+    std::fs::create_dir(datadir.join("mysql")).unwrap();
+    // As Galera pads a file that it has written anew.
+    std::fs::write(&file, format!("{killed}   ")).unwrap();
+    let done = (
+        Some(0),
+        "kubectl-mariadb: grastate.dat: uuid 2ec812f1-e4f6-11f1-ad8a-7a5c33de3170 seqno 58 safe_to_bootstrap 1 ".to_owned(),
+    );
+    assert_eq!(write(datadir, &change), done);
+    assert_eq!(Grastate::parse(&std::fs::read_to_string(&file).unwrap()), Ok(state(Some(58), true)));
+    assert_eq!(write(datadir, &change), done, "a step that is repeated changes nothing");
+    assert_eq!(written(&done.1, &change), Ok(()));
+    assert!(written(&done.1, &change.reversed()).is_err_and(|why| why.contains("now says")));
+    assert!(written("", &change).is_err_and(|why| why.contains("not known")));
+    assert_eq!(write(datadir, &change.reversed()).0, Some(0));
+    assert_eq!(Grastate::parse(&std::fs::read_to_string(&file).unwrap()).ok(), change.before);
+    std::fs::write(&file, state(Some(59), false).to_string()).unwrap();
+    let (code, said) = write(datadir, &change);
+    assert!(written(&said, &change).is_err_and(|why| why.starts_with("it was refused: grastate.dat says something else")));
+    assert!(code == Some(3) && said.contains("says something else by now: uuid") && said.contains("seqno 59"), "{said}");
+    assert_eq!(Grastate::parse(&std::fs::read_to_string(&file).unwrap()), Ok(state(Some(59), false)), "E4");
+    // A file that was not there is not left behind.
+    std::fs::remove_file(&file).unwrap();
+    let new = StateChange { before: None, after: Some(state(Some(58), true)) };
+    assert_eq!((write(datadir, &new).0, write(datadir, &new.reversed()).0, file.exists()), (Some(0), Some(0), false));
+}
+
 #[test]
 fn a_pod_that_admission_changed_is_not_accepted() {
     let seen = healthy_galera();
