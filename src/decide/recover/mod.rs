@@ -4,6 +4,7 @@
 //! itself, one member, one live component, or nobody before the cause is dealt with.
 
 mod death;
+mod files;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use super::rules::{galera, kubernetes};
 use super::verdict::verdict;
 
 pub use death::{Proof, proof};
+pub use files::{at_rest, elect_at_rest, writes};
 
 /// Members that find each other again are together within seconds; a joiner may copy everything.
 const REFORM: Duration = Duration::from_secs(120);

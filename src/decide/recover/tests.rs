@@ -1,16 +1,90 @@
 //! Rows of the fault matrix, and the route out of each.
 
+use uuid::Uuid;
+
+use crate::decide::election::Outcome;
 use crate::decide::rules::{galera as rule, kubernetes};
 use crate::decide::verdict::tests::galera::{
     all_crash, inconsistent, limbo, no_sql_after_crash, nobody_primary, non_primary, out_of_view, transfer, two_left, zombie,
 };
+use crate::model::disk::{Disk, Process, StateFile};
 use crate::model::fact::{Fact, Why};
+use crate::model::grastate::Grastate;
 use crate::model::kubernetes::{ContainerEnd, ContainerState, NodeReady};
+use crate::model::position::Position;
+use crate::model::recovered::{Recovered, RecoveredBy};
 use crate::model::testing::{
     cut_off, healthy_galera, healthy_replication, moment, noon, server_of, silence, split_brain, zero_uuid,
 };
 
 use super::*;
+
+const HISTORY: Uuid = uuid::uuid!("2ec812f1-e4f6-11f1-ad8a-7a5c33de3170");
+
+/// A data directory after a kill (`None`), or after a clean stop there.
+fn directory(seqno: Option<u64>) -> Disk {
+    let seen = healthy_galera();
+    let Fact::Known(mut disk) = seen.members[&Ordinal(0)].files.clone() else { panic!("files") };
+    let state = Grastate { version: Some("2.1".to_owned()), uuid: HISTORY, seqno, safe_to_bootstrap: Some(false) };
+    disk.grastate = StateFile::Parsed(state);
+    disk.process = Process::None;
+    if seqno.is_some() {
+        disk.gvwstate = StateFile::Absent;
+    }
+    disk
+}
+
+fn recovered(seqno: u64) -> Recovered {
+    let position = Position { uuid: HISTORY, seqno: Some(seqno), gtid: None };
+    Recovered { by: RecoveredBy::Helper, position: Fact::Known(position) }
+}
+
+#[test]
+fn who_founds_keeps_its_history_and_the_others_their_way_to_it() {
+    let seen = healthy_galera();
+    let files: BTreeMap<Ordinal, Disk> = (0..3).map(|ordinal| (Ordinal(ordinal), directory(None))).collect();
+    let none = elect_at_rest(&seen, &files, &BTreeMap::new());
+    assert_eq!(none.to_recover(&at_rest(&seen, &files)).len(), 3);
+    assert_eq!(writes(Ordinal(1), &none, &files), BTreeMap::new(), "no position, nothing to write");
+    let told: BTreeMap<Ordinal, Recovered> = [(0, 57), (1, 60), (2, 58)].map(|(n, at)| (Ordinal(n), recovered(at))).into();
+    let election = elect_at_rest(&seen, &files, &told);
+    assert!(matches!(election.outcome, Outcome::Elected { ordinal: Ordinal(1), .. }), "{:?}", election.outcome);
+    let written: Vec<(u32, Option<u64>, Option<bool>)> = writes(Ordinal(1), &election, &files)
+        .into_iter()
+        .map(|(ordinal, change)| {
+            let after = change.after.unwrap();
+            assert_eq!((after.uuid, change.before), (HISTORY, files[&ordinal].grastate.parsed().cloned()));
+            (ordinal.0, after.seqno, after.safe_to_bootstrap)
+        })
+        .collect();
+    assert_eq!(written, [(0, Some(57), Some(false)), (1, Some(60), Some(true)), (2, Some(58), Some(false))]);
+}
+
+#[test]
+fn files_of_a_clean_stop_change_only_where_the_founder_is_not_called_safe() {
+    let seen = healthy_galera();
+    let mut files: BTreeMap<Ordinal, Disk> =
+        [(0, 58), (1, 57), (2, 56)].map(|(ordinal, seqno)| (Ordinal(ordinal), directory(Some(seqno)))).into();
+    let election = elect_at_rest(&seen, &files, &BTreeMap::new());
+    assert_eq!(writes(Ordinal(0), &election, &files).into_keys().collect::<Vec<_>>(), [Ordinal(0)]);
+    let StateFile::Parsed(state) = &mut files.get_mut(&Ordinal(0)).unwrap().grastate else { panic!("parsed") };
+    state.safe_to_bootstrap = Some(true);
+    let election = elect_at_rest(&seen, &files, &BTreeMap::new());
+    assert_eq!(writes(Ordinal(0), &election, &files), BTreeMap::new());
+}
+
+#[test]
+fn nothing_is_written_into_what_must_not_be_trusted() {
+    let seen = healthy_galera();
+    let mut files: BTreeMap<Ordinal, Disk> =
+        [(0, 58), (1, 57), (2, 56)].map(|(ordinal, seqno)| (Ordinal(ordinal), directory(Some(seqno)))).into();
+    files.get_mut(&Ordinal(2)).unwrap().transfer_markers = vec!["sst_in_progress".to_owned()];
+    files.get_mut(&Ordinal(1)).unwrap().grastate = StateFile::Empty;
+    let told: BTreeMap<Ordinal, Recovered> = [(1, 58), (2, 58)].map(|(n, at)| (Ordinal(n), recovered(at))).into();
+    let election = elect_at_rest(&seen, &files, &told);
+    assert!(matches!(election.outcome, Outcome::Elected { ordinal: Ordinal(0), .. }), "A3: {:?}", election.outcome);
+    assert_eq!(writes(Ordinal(0), &election, &files).into_keys().collect::<Vec<_>>(), [Ordinal(0)]);
+}
 
 fn refusal(seen: &Snapshot) -> &'static str {
     match route(seen) {

@@ -1,0 +1,53 @@
+//! What the data directories of a cluster at rest make of it: the election among them, and what is written into their
+//! `grastate.dat` so that the one founds the cluster and the others join it by an incremental transfer.
+
+use std::collections::BTreeMap;
+
+use crate::decide::election::{Election, elect};
+use crate::decide::helper::StateChange;
+use crate::model::disk::{Disk, Process, StateFile};
+use crate::model::fact::{Fact, Why};
+use crate::model::grastate::Grastate;
+use crate::model::names::Ordinal;
+use crate::model::recovered::Recovered;
+use crate::model::snapshot::{Member, Snapshot};
+
+/// The election among files that were read while nothing ran. `files` has every ordinal that counts.
+#[must_use]
+pub fn elect_at_rest(seen: &Snapshot, files: &BTreeMap<Ordinal, Disk>, recovered: &BTreeMap<Ordinal, Recovered>) -> Election {
+    elect(&at_rest(seen, files), recovered)
+}
+
+/// The cluster with no pod at all, and these files on its volumes.
+#[must_use]
+pub fn at_rest(seen: &Snapshot, files: &BTreeMap<Ordinal, Disk>) -> Snapshot {
+    let member = |disk: &Disk| Member {
+        pod: None,
+        server: Fact::Unknown(Why::NotRunning("its pod was stopped".to_owned())),
+        files: Fact::Known(Disk { process: Process::None, ..disk.clone() }),
+    };
+    Snapshot { members: files.iter().map(|(ordinal, disk)| (*ordinal, member(disk))).collect(), ..seen.clone() }
+}
+
+/// What to write before `founder` starts (safety A5): its own position, so that the history keeps its UUID, and the recovered
+/// positions of the others on that history, so that they need no full copy. Files that say so already are left alone.
+#[must_use]
+pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, Disk>) -> BTreeMap<Ordinal, StateChange> {
+    let Some(at) = election.candidates.get(&founder).and_then(|candidate| candidate.electable()) else {
+        return BTreeMap::new();
+    };
+    let wanted = election.candidates.iter().filter_map(|(ordinal, candidate)| {
+        let own = candidate.electable().filter(|own| own.uuid == at.uuid && own.seqno <= at.seqno)?;
+        Some((*ordinal, own.seqno, *ordinal == founder))
+    });
+    wanted
+        .filter_map(|(ordinal, seqno, safe)| {
+            let before = match &files.get(&ordinal)?.grastate {
+                StateFile::Parsed(state) => state.clone(),
+                StateFile::Absent | StateFile::Empty | StateFile::Malformed { .. } => return None,
+            };
+            let after = Grastate { uuid: at.uuid, seqno: Some(seqno), safe_to_bootstrap: Some(safe), ..before.clone() };
+            (after != before).then_some((ordinal, StateChange { before: Some(before), after: Some(after) }))
+        })
+        .collect()
+}
