@@ -50,6 +50,7 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::Status(args) if args.watch => commands::watch::run(request, args, process, printer),
         Verb::Sql(args) => commands::sql::run(request, args, process, printer),
         Verb::Galera(Galera { verb: GaleraVerb::Grastate(args) }) => commands::galera::grastate(request, args, process, printer),
+        Verb::Galera(Galera { verb: GaleraVerb::Recover(args) }) => commands::operation::recover(request, args, process, printer),
         Verb::Stop(args) => commands::operation::stop(request, args, process, printer),
         Verb::Start(args) => commands::operation::start(request, args, process, printer),
         Verb::Operation(args) => commands::operation::operations(request, &args.verb, process, printer),

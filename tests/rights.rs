@@ -35,7 +35,7 @@ impl Command {
 
     /// Operations have a pace of their own.
     fn is_operation(&self) -> bool {
-        matches!(self.args[0], "stop" | "start" | "operation")
+        matches!(self.args[0], "stop" | "start" | "operation") || self.args.contains(&"recover")
     }
 }
 
@@ -45,6 +45,14 @@ fn galera() -> Shared {
 
 fn controlled() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).controlled(false)])
+}
+
+/// Every server was killed, and none comes up by itself.
+fn crashed() -> Shared {
+    let world = controlled();
+    world.lock().cluster("db").as_galera().kill(&[0, 1, 2]);
+    (0..3).for_each(|ordinal| world.lock().cluster("db").crash_loop(ordinal));
+    world
 }
 
 fn managed() -> Shared {
@@ -108,6 +116,7 @@ const COMMANDS: &[Command] = &[
     Command::new("stop NAME --dry-run=server", &["stop", "db", "--dry-run=server"], controlled),
     Command::new("stop NAME", STOP, controlled),
     Command::new("start NAME", &["start", "db", "--yes"], controlled).after(STOP),
+    Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
     Command::new("operation list", &["operation", "list"], controlled).after(STOP),
     Command::new("operation show NAME", &["operation", "show", "db"], controlled).after(STOP),
     Command::new("version", &["version"], fleet),

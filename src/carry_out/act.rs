@@ -1,15 +1,18 @@
 //! One step. Every write tests that the object is still the one that was seen (safety E4).
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::api::writes::{Denied, Resource, create, delete, patch, read};
-use crate::decide::helper::{Helper, Kind as HelperKind, Template};
+use crate::decide::helper::{Helper, Kind as HelperKind, StateChange, Template};
 use crate::decide::operation::plan::{Action, Closed, Range};
 use crate::decide::operation::{bootstrap, bootstrap_name};
-use crate::model::disk::StateFile;
+use crate::model::disk::{Disk, StateFile};
 use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
+use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
 
@@ -24,7 +27,12 @@ pub struct Hands<'a> {
 }
 
 /// What a step has found out.
-pub type Learned = Vec<(Ordinal, Closed)>;
+#[derive(Default)]
+pub struct Learned {
+    pub closed: BTreeMap<Ordinal, Closed>,
+    pub files: BTreeMap<Ordinal, Disk>,
+    pub positions: BTreeMap<Ordinal, Recovered>,
+}
 
 impl Hands<'_> {
     /// Carries `action` out on what was seen. Changes of the journal are not among them.
@@ -40,7 +48,20 @@ impl Hands<'_> {
                 let path = "/spec/persistentVolumeClaimRetentionPolicy/whenScaled";
                 self.set(set, vec![json!({"op": "replace", "path": path, "value": value})], dry_run).await?;
             }
-            Action::Inspect { ordinals } => return self.inspect(set, ordinals, dry_run).await,
+            Action::Inspect { ordinals } => {
+                let files = self.read_files(set, ordinals, dry_run).await?;
+                return Ok(Learned { closed: closed(set, &files)?, ..Learned::default() });
+            }
+            Action::Read { ordinals } => {
+                let files = self.read_files(set, ordinals, dry_run).await?;
+                return Ok(Learned { files, ..Learned::default() });
+            }
+            Action::Recover { datadirs } => {
+                let positions = self.recover(set, datadirs, dry_run).await?;
+                return Ok(Learned { positions, ..Learned::default() });
+            }
+            Action::DeletePods { ordinals } if !dry_run => self.delete_pods(seen, ordinals).await?,
+            Action::Write { ordinal, datadir, change } => self.write(set, *ordinal, datadir, change, dry_run).await?,
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => {
                 let name = bootstrap_name(&set.name, *ordinal);
@@ -48,9 +69,13 @@ impl Hands<'_> {
                 let uid = pod.map(|pod| pod.uid.as_str()).ok_or(Denied::Gone)?;
                 delete(self.api, Resource::Pods, &set.namespace, &name, uid).await?;
             }
-            Action::EndBootstrap { .. } | Action::Record { .. } | Action::Forget => {}
+            Action::DeletePods { .. }
+            | Action::EndBootstrap { .. }
+            | Action::Record { .. }
+            | Action::Forget
+            | Action::Elect { .. } => {}
         }
-        Ok(Vec::new())
+        Ok(Learned::default())
     }
 
     async fn range(&self, set: &StatefulSet, to: Range, dry_run: bool) -> Result<(), Denied> {
@@ -81,31 +106,85 @@ impl Hands<'_> {
         patch(self.api, Resource::StatefulSets, &set.namespace, &set.name, &Value::Array(operations), dry_run).await
     }
 
-    async fn inspect(&self, set: &StatefulSet, ordinals: &[Ordinal], dry_run: bool) -> Result<Learned, Denied> {
-        let template = Template { set, template: &self.set["spec"]["template"] };
+    /// Pods that are still the ones that were seen; one that is going or gone already is left alone.
+    async fn delete_pods(&self, seen: &Snapshot, ordinals: &[Ordinal]) -> Result<(), Denied> {
+        for ordinal in ordinals {
+            let Some(pod) = seen.members.get(ordinal).and_then(|member| member.pod.as_ref()) else { continue };
+            match delete(self.api, Resource::Pods, &seen.target.namespace, &pod.name, &pod.uid).await {
+                Ok(()) | Err(Denied::Gone) => {}
+                Err(denied) => return Err(denied),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_files(
+        &self,
+        set: &StatefulSet,
+        ordinals: &[Ordinal],
+        dry_run: bool,
+    ) -> Result<BTreeMap<Ordinal, Disk>, Denied> {
+        let template = self.template(set);
         let helpers: Result<Vec<Helper>, String> =
             ordinals.iter().map(|ordinal| template.helper(*ordinal, HelperKind::Inspect, None, None)).collect();
         let helpers = helpers.map_err(Denied::Refused)?;
+        let Some(pods) = self.helpers(set, &helpers, dry_run).await? else { return Ok(BTreeMap::new()) };
+        let mut files = BTreeMap::new();
+        for (ordinal, found) in pods.inspect(&helpers).await {
+            let name = ordinal.pod(&set.name);
+            let disk = found.known().map_err(|why| Denied::Refused(format!("the files of {name} could not be read: {why}")))?;
+            files.insert(ordinal, disk.clone());
+        }
+        Ok(files)
+    }
+
+    async fn recover(
+        &self,
+        set: &StatefulSet,
+        datadirs: &BTreeMap<Ordinal, String>,
+        dry_run: bool,
+    ) -> Result<BTreeMap<Ordinal, Recovered>, Denied> {
+        let template = self.template(set);
+        let helper =
+            |(ordinal, datadir): (&Ordinal, &String)| template.helper(*ordinal, HelperKind::Recover, None, Some(datadir));
+        let helpers = datadirs.iter().map(helper).collect::<Result<Vec<Helper>, String>>().map_err(Denied::Refused)?;
+        match self.helpers(set, &helpers, dry_run).await? {
+            Some(pods) => Ok(pods.recover(&helpers).await),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
+    async fn write(
+        &self,
+        set: &StatefulSet,
+        ordinal: Ordinal,
+        datadir: &str,
+        change: &StateChange,
+        dry_run: bool,
+    ) -> Result<(), Denied> {
+        let helper = self.template(set).writer(ordinal, None, datadir, change).map_err(Denied::Refused)?;
+        let Some(pods) = self.helpers(set, std::slice::from_ref(&helper), dry_run).await? else { return Ok(()) };
+        let written = pods.write(&helper, change).await;
+        written.map_err(|why| Denied::Refused(format!("grastate.dat of {}: {why}", ordinal.pod(&set.name))))
+    }
+
+    fn template<'a>(&'a self, set: &'a StatefulSet) -> Template<'a> {
+        Template { set, template: &self.set["spec"]["template"] }
+    }
+
+    /// Helpers that may be used now; `None`: they were only proven.
+    async fn helpers<'a>(
+        &'a self,
+        set: &'a StatefulSet,
+        helpers: &[Helper],
+        dry_run: bool,
+    ) -> Result<Option<Helpers<'a>>, Denied> {
         let pods = Helpers::new(self.api, &set.namespace, self.clock);
         if dry_run {
-            return match pods.prove(&helpers).await.into_values().next() {
-                Some(denied) => Err(denied),
-                None => Ok(Vec::new()),
-            };
+            return pods.prove(helpers).await.into_values().next().map_or(Ok(None), Err);
         }
-        pods.outlast(&helpers).await?;
-        let mut learned = Vec::new();
-        for (ordinal, files) in pods.inspect(&helpers).await {
-            let name = ordinal.pod(&set.name);
-            let disk = files.known().map_err(|why| Denied::Refused(format!("the files of {name} could not be read: {why}")))?;
-            match &disk.grastate {
-                StateFile::Parsed(grastate) => {
-                    learned.push((ordinal, Closed::new(grastate, disk.gvwstate != StateFile::Absent)));
-                }
-                _ => return Err(Denied::Refused(format!("{name} has no readable grastate.dat in {}", disk.datadir))),
-            }
-        }
-        Ok(learned)
+        pods.outlast(helpers).await?;
+        Ok(Some(pods))
     }
 
     async fn found(&self, set: &StatefulSet, ordinal: Ordinal, dry_run: bool) -> Result<(), Denied> {
@@ -121,6 +200,15 @@ impl Hands<'_> {
             Ok(stored) => intact(&pod, &stored).map_err(Denied::Refused),
         }
     }
+}
+
+/// What the state files say of how each server was stopped.
+fn closed(set: &StatefulSet, files: &BTreeMap<Ordinal, Disk>) -> Result<BTreeMap<Ordinal, Closed>, Denied> {
+    let read = |(ordinal, disk): (&Ordinal, &Disk)| match &disk.grastate {
+        StateFile::Parsed(grastate) => Ok((*ordinal, Closed::new(grastate, disk.gvwstate != StateFile::Absent))),
+        _ => Err(Denied::Refused(format!("{} has no readable grastate.dat in {}", ordinal.pod(&set.name), disk.datadir))),
+    };
+    files.iter().map(read).collect()
 }
 
 /// Whether admission left the pod one that ends: an injected container would keep it (safety C3).

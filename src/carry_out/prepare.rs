@@ -1,5 +1,7 @@
 //! Before the first step: who else is there, two looks, the plan, and whether the API server would accept it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -27,6 +29,11 @@ use super::operation::{look, next};
 pub enum Prepared {
     /// There is nothing to do, and why.
     Nothing(String),
+    /// It comes by itself: what is waited for, and how long that may take.
+    Wait {
+        why: String,
+        limit: Duration,
+    },
     Refused(Refusal),
     Ready(Box<Ready>),
 }
@@ -78,6 +85,7 @@ impl Preparation<'_> {
         match judge(&first)? {
             Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
             Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
+            Beginning::Wait { why, limit } => return Ok(Prepared::Wait { why, limit }),
             Beginning::Begin(_) => {}
         }
         // For 6.3 s after a cut both halves say Primary.
@@ -88,6 +96,7 @@ impl Preparation<'_> {
         let memo = match judge(&seen)? {
             Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
             Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
+            Beginning::Wait { why, limit } => return Ok(Prepared::Wait { why, limit }),
             Beginning::Begin(memo) => *memo,
         };
         Ok(match decide(self.goal, &seen, &memo).map_err(unseen)? {
@@ -107,10 +116,11 @@ impl Preparation<'_> {
         let hands = Hands { api: self.api, clock: self.depth.clock, set };
         let mut answers = Vec::new();
         for step in &ready.plan.steps {
-            let asks = !matches!(step.act, Action::Record { .. } | Action::Forget | Action::EndBootstrap { .. });
+            let asks =
+                !matches!(step.act, Action::Record { .. } | Action::Forget | Action::EndBootstrap { .. } | Action::Elect { .. });
             answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
         }
-        if self.goal == Goal::Stop {
+        if matches!(self.goal, Goal::Stop | Goal::Recover) {
             answers.push(Some(hands.act(&Action::Bootstrap { ordinal: ready.memo.last }, &ready.seen, true).await.map(drop)));
         }
         answers

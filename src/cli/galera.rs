@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::operation::Whole;
 use super::write::Write;
 use crate::model::target_name::TargetName;
 
@@ -16,6 +17,12 @@ pub struct Galera {
 #[derive(Subcommand, Clone, Debug)]
 pub enum GaleraVerb {
     Grastate(Grastate),
+    /// Bring a cluster back of which no server runs on, without losing a row
+    ///
+    /// Looks first: a whole cluster needs nothing, one that heals by itself is waited for. Otherwise every pod is stopped, every data directory is read, positions that no file tells are recovered, and one member is elected; then it asks once more, and lets that one found the cluster and the others join it one by one. It refuses beside any server that is or may be Primary, between two histories, and where somebody may hold rows that nobody else has.
+    ///
+    /// With -y both questions are answered with yes; a choice that would lose anything is never made.
+    Recover(Whole),
 }
 
 /// What the files of every member say, and which member may be started first

@@ -38,6 +38,11 @@ pub fn start(request: &Request, args: &Whole, process: &mut Process, printer: &m
     whole(Goal::Start, request, args, process, printer)
 }
 
+/// `galera recover`.
+pub fn recover(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
+    whole(Goal::Recover, request, args, process, printer)
+}
+
 /// `operation …`.
 pub fn operations(request: &Request, verb: &OperationVerb, process: &mut Process, printer: &mut Printer) -> Exit {
     match verb {
@@ -132,11 +137,13 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gito
     let (clock, pace) = (desk.process.clock, desk.process.pace);
     let told = Told { target, goal, flags: desk.flags.clone() };
     let preparation = Preparation { api, target, goal, depth: desk.depth, pace, gitops_paused };
+    let (signals, dry_run) = (desk.process.signals, desk.write.dry_run != DryRun::None);
     let first = async {
         let set = whole_set(api, target).await?;
         let held = Held::read(api, target, desk.holder.clone(), clock, pace.patience).await?;
-        let prepared = preparation.prepare(&set, &held.journal).await?;
-        let ready = match prepared {
+        let ready = match awaited(desk, &preparation, &set, &held).await? {
+            Prepared::Wait { why, limit } if dry_run => return Ok(Err(told.would_wait(&why, limit))),
+            Prepared::Wait { why, limit } => return Ok(Err(told.waited(&why, limit))),
             Prepared::Nothing(why) => return Ok(Err(told.nothing(why))),
             Prepared::Refused(refusal) => return Ok(Err(told.refused(&refusal, false))),
             Prepared::Ready(ready) => ready,
@@ -144,7 +151,7 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gito
         let answers = preparation.prove(&set, &ready).await;
         Ok(Ok((set, held, ready, answers)))
     };
-    let (set, mut held, ready, answers) = match until_interrupted(desk.process.signals, first).await.map_err(untouched)? {
+    let (set, mut held, ready, answers) = match until_interrupted(signals, first).await.map_err(untouched)? {
         Ok(found) => found,
         Err(answer) => return Ok(answer),
     };
@@ -164,6 +171,29 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gito
         return told.not_taken(why);
     }
     carry_out(desk, api, &told, &set, &mut held).await
+}
+
+/// What is found once that has come which comes by itself, or the wait for it, if it was too long.
+async fn awaited(desk: &mut Desk<'_>, preparation: &Preparation<'_>, set: &Value, held: &Held<'_>) -> Result<Prepared, Failure> {
+    let began = Instant::now();
+    let mut told = String::new();
+    loop {
+        let (why, limit) = match preparation.prepare(set, &held.journal).await? {
+            Prepared::Wait { why, limit } => (why, limit),
+            found => return Ok(found),
+        };
+        let late = desk.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if desk.write.dry_run != DryRun::None || late || began.elapsed() >= limit {
+            return Ok(Prepared::Wait { why, limit });
+        }
+        if told != why {
+            let progress = Progress::new(&Event::Waits { why: &why });
+            desk.printer.brief(|out| progress.tell(out));
+            desk.printer.value(&progress);
+            told = why;
+        }
+        tokio::time::sleep(desk.process.pace.look).await;
+    }
 }
 
 fn untouched(failure: Failure) -> Failure {
@@ -195,14 +225,35 @@ async fn carry_out(desk: &mut Desk<'_>, api: &Api, told: &Told<'_>, set: &Value,
         interrupts: desk.interrupts,
         deadline: desk.deadline,
     };
-    let printer = &mut *desk.printer;
-    let mut tell = |event: &Event<'_>| {
-        let progress = Progress::new(event);
-        printer.brief(|out| progress.tell(out));
-        printer.value(&progress);
-    };
     let before = held.journal.current.clone();
-    let end = run.carry_out(held, &mut tell).await;
+    let end = loop {
+        let printer = &mut *desk.printer;
+        let mut tell = |event: &Event<'_>| {
+            let progress = Progress::new(event);
+            printer.brief(|out| progress.tell(out));
+            printer.value(&progress);
+        };
+        match run.carry_out(held, &mut tell).await {
+            // It was to find out what to do: that is confirmed, too.
+            End::Changed(plan) if told.goal == Goal::Recover && plan.losses.is_empty() => {
+                if confirm(desk, told, &plan).await?.is_some() {
+                    let begun = held.journal.current.iter().flat_map(|operation| &operation.begun).map(|step| step.id.clone());
+                    return Ok(told.left_open(&begun.collect::<Vec<_>>()));
+                }
+                let holder = desk.holder.clone();
+                let taken = held.write(|journal| {
+                    if let Some(operation) = &mut journal.current {
+                        operation.holder = Some(holder.clone());
+                        operation.plan.clone_from(&plan);
+                    }
+                });
+                if let Err(why) = taken.await {
+                    return told.not_taken(why);
+                }
+            }
+            end => break end,
+        }
+    };
     let operation: Option<&Operation> = held.journal.current.as_ref().or(before.as_ref());
     match end {
         End::Failed(failure) => Err(told.failed(failure, operation)),

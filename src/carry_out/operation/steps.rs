@@ -10,6 +10,7 @@ use crate::carry_out::journal::{Held, Unwritten};
 use crate::decide::operation::journal::{Journal, Outcome, Stopped};
 use crate::decide::operation::plan::{Action, Plan, Step};
 use crate::failure::{Failure, Kind};
+use crate::model::disk::StateFile;
 use crate::model::fact::Why;
 use crate::model::snapshot::Snapshot;
 
@@ -69,26 +70,11 @@ impl Run<'_> {
             // Written with the next change. From here on the value before is somebody else's, too.
             operation.memo.ranges = vec![to];
         }
-        if !matches!(step.act, Action::Record { .. } | Action::Forget | Action::Inspect { .. }) {
+        if !keeps(&step.act) {
             return Ok(());
         }
         let who = held.holder().who.clone();
-        let kept = held.write(|journal| {
-            let Some(operation) = &mut journal.current else { return };
-            operation.memo.closed.extend(learned.iter().cloned());
-            match &step.act {
-                Action::Record { stopped } => {
-                    operation.memo.recorded = true;
-                    let positions = operation.memo.closed.clone();
-                    journal.stopped = Some(Stopped { by: who.clone(), positions, ..(**stopped).clone() });
-                }
-                Action::Forget => {
-                    operation.memo.recorded = true;
-                    journal.stopped = None;
-                }
-                _ => {}
-            }
-        });
+        let kept = held.write(|journal| keep(journal, &who, step, learned));
         kept.await.map_err(unwritten)
     }
 
@@ -105,7 +91,7 @@ impl Run<'_> {
         // Reading once more does no harm, whatever went wrong.
         let again = match &denied {
             Denied::Right(_) => false,
-            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. }),
+            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. } | Action::Read { .. }),
             Denied::Gone | Denied::Exists | Denied::Lost(_) => true,
         };
         if again && progress.attempts.1 < ATTEMPTS {
@@ -124,6 +110,49 @@ impl Run<'_> {
             Ok(()) => End::Done(Box::new(seen)),
             Err(why) => unwritten(why),
         }
+    }
+}
+
+/// Whether something of a step is kept that the cluster itself does not show afterwards.
+const fn keeps(act: &Action) -> bool {
+    !matches!(
+        act,
+        Action::Range { .. }
+            | Action::WhenScaled { .. }
+            | Action::DeletePods { .. }
+            | Action::Bootstrap { .. }
+            | Action::EndBootstrap { .. }
+    )
+}
+
+fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
+    let Some(operation) = &mut journal.current else { return };
+    let memo = &mut operation.memo;
+    memo.closed.extend(learned.closed.clone());
+    memo.recovery.files.extend(learned.files.clone());
+    memo.recovery.positions.extend(learned.positions.clone());
+    match &step.act {
+        Action::Record { stopped } => {
+            memo.recorded = true;
+            let positions = memo.closed.clone();
+            journal.stopped = Some(Stopped { by: who.to_owned(), positions, ..(**stopped).clone() });
+        }
+        Action::Forget => {
+            memo.recorded = true;
+            journal.stopped = None;
+        }
+        Action::Elect { ordinal, state_uuid } => {
+            (memo.last, memo.state_uuid, memo.recovery.elected) = (*ordinal, *state_uuid, true);
+        }
+        Action::Write { ordinal, change, .. } => {
+            if operation.aborting {
+                memo.recovery.restored.insert(*ordinal);
+            }
+            if let (Some(disk), Some(after)) = (memo.recovery.files.get_mut(ordinal), &change.after) {
+                disk.grastate = StateFile::Parsed(after.clone());
+            }
+        }
+        _ => {}
     }
 }
 

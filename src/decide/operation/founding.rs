@@ -157,3 +157,12 @@ fn take_over(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
     }
     steps
 }
+
+/// After a second cluster was stopped: nobody goes on before a person has looked.
+pub(super) fn second_cluster(seen: &Snapshot, step: &str) -> Refusal {
+    let name = &seen.target.name;
+    Refusal::new(&rules::SECOND_CLUSTER, format!("a pod of {name} founded a second cluster and was stopped again"))
+        .because([format!("step: {step}")])
+        .plugin(&format!("status {name}"))
+        .plugin(&format!("operation resume {name}"))
+}

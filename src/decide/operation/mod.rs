@@ -28,12 +28,15 @@ pub mod gates;
 pub mod journal;
 pub mod plan;
 mod preflight;
+mod recover;
 mod start;
 mod stop;
 mod undo;
 
 #[cfg(test)]
 mod tests;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +60,8 @@ pub enum Goal {
     Stop,
     /// The member that stopped last first, then the others.
     Start,
+    /// A Galera cluster of which no server runs on, whole again.
+    Recover,
 }
 
 impl Goal {
@@ -66,6 +71,7 @@ impl Goal {
         match self {
             Self::Stop => "stop",
             Self::Start => "start",
+            Self::Recover => "galera recover",
         }
     }
 }
@@ -74,6 +80,11 @@ impl Goal {
 pub enum Beginning {
     /// Nothing to do, and why.
     Nothing(String),
+    /// It comes by itself: what is waited for, and how long that may take.
+    Wait {
+        why: String,
+        limit: Duration,
+    },
     Begin(Box<Memo>),
     Refuse(Refusal),
 }
@@ -92,6 +103,7 @@ pub fn begin(goal: Goal, seen: &Snapshot, custody: &Custody, stopped: Option<&St
     match goal {
         Goal::Stop => stop::begin(seen, stopped),
         Goal::Start => start::begin(seen, stopped),
+        Goal::Recover => Ok(recover::begin(seen)),
     }
 }
 
@@ -103,6 +115,7 @@ pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why>
     match goal {
         Goal::Stop => stop::decide(seen, memo),
         Goal::Start => start::decide(seen, memo),
+        Goal::Recover => recover::decide(seen, memo),
     }
 }
 

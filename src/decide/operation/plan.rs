@@ -1,15 +1,18 @@
 //! Plans, steps and refusals: the words every decider speaks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::decide::finding::{NextCommand, Rule};
+use crate::decide::helper::StateChange;
+use crate::model::disk::Disk;
 use crate::model::grastate::Grastate;
 use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
+use crate::model::recovered::Recovered;
 
 use super::journal::Stopped;
 
@@ -128,6 +131,16 @@ pub enum Action {
     Record { stopped: Box<Stopped> },
     /// The cluster runs again: forgets how it was stopped.
     Forget,
+    /// Deletes pods of the set, each only if it is still the one that was seen (safety B1).
+    DeletePods { ordinals: Vec<Ordinal> },
+    /// Reads everything that the data directories of stopped members tell of themselves, with helper pods as well.
+    Read { ordinals: Vec<Ordinal> },
+    /// Runs position recovery in these data directories (safety A4).
+    Recover { datadirs: BTreeMap<Ordinal, String> },
+    /// Writes down who founds the cluster, and of which history.
+    Elect { ordinal: Ordinal, state_uuid: Uuid },
+    /// Changes `grastate.dat` of a stopped member (safety A5).
+    Write { ordinal: Ordinal, datadir: String, change: StateChange },
     /// A bare pod that founds the cluster on the volume of one ordinal (safety A6).
     Bootstrap { ordinal: Ordinal },
     /// Ends the bootstrap pod with a clean leave.
@@ -196,7 +209,7 @@ pub struct Memo {
     pub range: Range,
     /// `whenScaled` was `Delete` then.
     pub deleted_claims: bool,
-    /// The member that stops last and starts first.
+    /// The member that stops last and starts first. Of a recovery: the lowest one, until one is elected.
     pub last: Ordinal,
     /// The history that must not change.
     pub state_uuid: Uuid,
@@ -220,6 +233,27 @@ pub struct Memo {
     pub images: BTreeMap<String, String>,
     /// `status.updateRevision` of the set: another one is another pod template.
     pub revision: String,
+    /// Of a recovery: what it has found out.
+    #[serde(default)]
+    pub recovery: Recovery,
+}
+
+/// What a recovery has found out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Data directories as they were read while nothing ran, and as they were written since.
+    #[serde(default)]
+    pub files: BTreeMap<Ordinal, Disk>,
+    /// What position recovery told.
+    #[serde(default)]
+    pub positions: BTreeMap<Ordinal, Recovered>,
+    /// `last` and `state_uuid` of the memo are those of the elected member.
+    #[serde(default)]
+    pub elected: bool,
+    /// Members whose `grastate.dat` was put back.
+    #[serde(default)]
+    pub restored: BTreeSet<Ordinal>,
 }
 
 /// A `grastate.dat` of a stopped member.

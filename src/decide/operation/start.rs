@@ -7,7 +7,7 @@ use crate::model::fact::Why;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
-use super::founding::{founding, progress};
+use super::founding::{founding, progress, second_cluster};
 use super::gates::changed_outside;
 use super::journal::Stopped;
 use super::plan::{Action, Closed, Decision, Memo, Plan, Range, Refusal, Step};
@@ -52,6 +52,7 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
         stray: None,
         images: stopped.images.clone(),
         revision: seen.objects.stateful_set.update_revision.clone(),
+        recovery: super::plan::Recovery::default(),
     })))
 }
 
@@ -131,12 +132,4 @@ fn afterwards(seen: &Snapshot, memo: &Memo) -> Vec<Step> {
         steps.push(Step::new("forget the stop", "remove the record of the stop", Action::Forget));
     }
     steps
-}
-
-fn second_cluster(seen: &Snapshot, step: &str) -> Refusal {
-    let name = &seen.target.name;
-    Refusal::new(&rules::SECOND_CLUSTER, format!("a pod of {name} founded a second cluster and was stopped again"))
-        .because([format!("step: {step}")])
-        .plugin(&format!("status {name}"))
-        .plugin(&format!("operation resume {name}"))
 }

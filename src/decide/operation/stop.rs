@@ -66,6 +66,7 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
         stray: None,
         images: images(seen),
         revision: seen.objects.stateful_set.update_revision.clone(),
+        recovery: super::plan::Recovery::default(),
     })))
 }
 
@@ -83,7 +84,7 @@ fn not_this_kind(seen: &Snapshot, topology: &Topology) -> Refusal {
 }
 
 /// The image each database container really runs, by pod (safety B8).
-fn images(seen: &Snapshot) -> BTreeMap<String, String> {
+pub(super) fn images(seen: &Snapshot) -> BTreeMap<String, String> {
     let container = &seen.objects.stateful_set.layout.container;
     let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
     pods.filter_map(|pod| {

@@ -27,13 +27,29 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     if up && let Err(why) = together(seen, &now.ordinals().collect(), operation.memo.state_uuid) {
         return wait(why, JOIN);
     }
-    let mut steps: Vec<Step> = back.into_iter().map(|(from, to)| step(seen, from, to)).collect();
+    let mut steps: Vec<Step> = files_back(seen, operation);
+    steps.extend(back.into_iter().map(|(from, to)| step(seen, from, to)));
     let retained = operation.begun.iter().any(|step| step.act == Action::WhenScaled { delete: false });
     if retained && !set.deletes_claims_when_scaled {
         let say = "set whenScaled to Delete again, as it was before";
         steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
     }
     if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+}
+
+/// The state files that were changed, before anything may start on them.
+fn files_back(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
+    let written = operation.begun.iter().filter(|step| !step.back).filter_map(|step| match &step.undo {
+        Some(Action::Write { ordinal, datadir, change }) => Some((*ordinal, datadir, change)),
+        _ => None,
+    });
+    let open = written.filter(|(ordinal, ..)| !operation.memo.recovery.restored.contains(ordinal));
+    open.map(|(ordinal, datadir, change)| {
+        let pod = seen.pod_name(ordinal);
+        let act = Action::Write { ordinal, datadir: datadir.clone(), change: change.clone() };
+        Step::new(format!("put back grastate.dat of {pod}"), format!("write into grastate.dat of {pod} what it said before"), act)
+    })
+    .collect()
 }
 
 /// The changes of the range that lead back from `now` to where it began, first to last. `None`: `now` is no value that this
@@ -70,7 +86,7 @@ fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
     let step = operation.begun.iter().find(|step| step.no_return).map_or("", |step| step.id.as_str());
     let forward = match operation.goal {
         Goal::Stop => "finish it, then start the cluster",
-        Goal::Start => "finish it, then stop the cluster",
+        Goal::Start | Goal::Recover => "finish it, then stop the cluster",
     };
     let refusal = Refusal::new(
         &rules::NO_RETURN,

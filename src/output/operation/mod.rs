@@ -125,7 +125,7 @@ pub struct Ended {
     pub name: String,
     /// The command: `stop`, `start`.
     pub operation: String,
-    /// `done`, `nothingToDo`, `aborted`, `declined`, `notConfirmed`, `interrupted`, `timedOut`, `failed`, `asked`.
+    /// `done`, `nothingToDo`, `wouldWait`, `aborted`, `declined`, `notConfirmed`, `interrupted`, `timedOut`, `failed`, `asked`.
     pub outcome: String,
     pub message: String,
     /// Steps that were begun, in order.

@@ -170,6 +170,29 @@ impl Told<'_> {
         failure.and(&state).hint(ways)
     }
 
+    /// It did not come by itself in time.
+    #[must_use]
+    pub fn waited(&self, why: &str, limit: Duration) -> Answer {
+        let name = &self.target.name;
+        let message = format!("It did not come by itself within {} s: {why}. Nothing was changed.", limit.as_secs());
+        Answer::Ended(self.end("timedOut", Exit::TimedOut, message).next(self.line(&format!("status {name}"))))
+    }
+
+    /// It may come by itself, and nothing would be done meanwhile.
+    #[must_use]
+    pub fn would_wait(&self, why: &str, limit: Duration) -> Answer {
+        let message = format!("Nothing is to be done, only waited for, up to {} s: {why}.", limit.as_secs());
+        Answer::Ended(self.end("wouldWait", Exit::Ok, message))
+    }
+
+    /// The second question was answered with no.
+    #[must_use]
+    pub fn left_open(&self, begun: &[String]) -> Answer {
+        let (name, verb) = (&self.target.name, self.goal.verb());
+        let ended = self.end("declined", Exit::Declined, format!("Nothing more was done. The {verb} of {name} is unfinished."));
+        Answer::Ended(ended.begun(begun.to_vec()).next(self.resume()).next(self.abort()))
+    }
+
     /// Every end but a failure.
     #[must_use]
     pub fn ended(&self, end: End, operation: Option<&Operation>, journal: &Journal) -> Answer {
@@ -235,7 +258,7 @@ impl Told<'_> {
                 self.end("done", Exit::Ok, message).next(self.line(&format!("start {name}")))
             }
             (Goal::Stop, None) => self.end("done", Exit::Ok, format!("{name} is stopped.")),
-            (Goal::Start, _) => self.end(
+            (Goal::Start | Goal::Recover, _) => self.end(
                 "done",
                 Exit::Ok,
                 format!("{name} runs: every member is Synced in one primary component, with the history it had."),

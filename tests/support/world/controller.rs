@@ -96,7 +96,10 @@ impl Cluster {
 
     fn tick_kubelets(&mut self) {
         for ordinal in std::mem::take(&mut self.controller.leaving) {
-            self.as_galera().stop(ordinal);
+            // A server that crashed leaves what it left then.
+            if self.engine.runs(ordinal) {
+                self.as_galera().stop(ordinal);
+            }
             self.member(ordinal).pod = Pod::Absent;
         }
         let creating: Vec<u32> =
@@ -280,6 +283,18 @@ fn create(world: &mut World, namespace: &str, mut object: Value) -> Answer {
 }
 
 fn delete(world: &mut World, name: &str, options: &Value) -> Answer {
+    let member = world.clusters.iter_mut().find_map(|cluster| {
+        let ordinal = cluster.members.keys().copied().find(|ordinal| cluster.pod(*ordinal) == name)?;
+        Some((cluster, ordinal))
+    });
+    if let Some((cluster, ordinal)) = member {
+        let Some(pod) = cluster.pod_object(ordinal) else {
+            return Answer::error(404, format!("pods \"{name}\" not found"));
+        };
+        assert_eq!(options["preconditions"]["uid"], pod["metadata"]["uid"], "a pod is deleted by its uid");
+        cluster.controller.leaving.insert(ordinal);
+        return Answer::Json(pod);
+    }
     let mut founders = world.clusters.iter_mut().filter_map(|cluster| cluster.controller.founder.as_mut());
     let Some(founder) = founders.find(|founder| founder.object["metadata"]["name"] == name) else {
         return Answer::error(404, format!("pods \"{name}\" not found"));

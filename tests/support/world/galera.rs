@@ -362,6 +362,16 @@ impl Galera {
         )
     }
 
+    /// What somebody writes into the file of a member that does not run.
+    pub fn put_grastate(&mut self, ordinal: u32, text: &str) {
+        let said =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).expect("a line of that key").trim().to_owned();
+        let node = self.node(ordinal);
+        assert!(!node.running, "nothing is written beside a server");
+        let (history, safe) = (said("uuid:").parse().expect("a UUID"), said("safe_to_bootstrap:") == "1");
+        node.grastate = Grastate { history, seqno: said("seqno:").parse().ok(), safe };
+    }
+
     pub fn gvwstate(&self, ordinal: u32) -> Option<String> {
         let node = &self.members[&ordinal];
         let (view, number) = (node.table.values().next()?.0, node.view.conf_id);

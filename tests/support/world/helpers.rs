@@ -62,7 +62,7 @@ impl Helpers {
         metadata["creationTimestamp"] = json!("2026-01-02T04:00:00Z");
         metadata["labels"]["batch.kubernetes.io/job-name"] = json!(name);
         metadata["ownerReferences"] = json!([{"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": true}]);
-        let ended = job["metadata"]["labels"]["kubectl-mariadb/helper"] == "recover";
+        let ended = job["metadata"]["labels"]["kubectl-mariadb/helper"] != "inspect";
         let state = if ended { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
         let mut status = json!({"phase": if ended { "Succeeded" } else { "Running" },
             "containerStatuses": [{"name": "helper", "image": "i", "imageID": "i@sha256:1", "state": state}]});
@@ -163,6 +163,9 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
         return Answer::Json(object);
     }
     object["metadata"]["uid"] = json!(format!("uid-{name}-{}", world.helpers.created.len()));
+    if object["metadata"]["labels"]["kubectl-mariadb/helper"] == "write" {
+        write(world, &object);
+    }
     world.helpers.created.push(object.clone());
     world.helpers.jobs.insert(name, object.clone());
     if world.helpers.silent {
@@ -174,11 +177,30 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
     Answer::Json(object)
 }
 
+/// What the script of a writer does, where nothing else has written meanwhile.
+fn write(world: &mut World, job: &Value) {
+    let words = job["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
+    let said = |number: usize| words[number].as_str().unwrap().to_owned();
+    let galera = world.cluster(job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap()).as_galera();
+    let ordinal = ordinal(job);
+    let now = galera.grastate(ordinal);
+    assert!(now == said(5) || now == said(6), "it is written over what was seen, or again: {now}");
+    galera.put_grastate(ordinal, &said(6));
+}
+
 fn log(world: &World, pod: &str) -> Answer {
     if let Some(job) = world.helpers.of_pod(pod) {
         let set = job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap();
         let cluster = world.clusters.iter().find(|cluster| cluster.name == set).unwrap();
         let super::Engine::Galera(galera) = &cluster.engine else { panic!("only Galera has positions") };
+        if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "write" {
+            let text = galera.grastate(ordinal(job));
+            let lines = text.lines().filter(|line| ["uuid:", "seqno:", "safe"].iter().any(|key| line.starts_with(key)));
+            let said: Vec<String> =
+                lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replacen(':', "", 1)).collect();
+            let text = format!("kubectl-mariadb: grastate.dat: {} \n", said.join(" "));
+            return Answer::Page(200, Box::leak(text.into_boxed_str()));
+        }
         let position = galera.position(ordinal(job));
         let found = format!("2026-01-02  4:00:00 0 [Note] WSREP: Recovered position: {position}\nkubectl-mariadb: exit 0\n");
         return Answer::Page(200, world.helpers.recovery_log.unwrap_or(Box::leak(found.into_boxed_str())));

@@ -54,7 +54,7 @@ impl Cluster {
         self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).chain(self.founder()).collect()
     }
 
-    fn pod_object(&self, ordinal: u32) -> Option<Value> {
+    pub(super) fn pod_object(&self, ordinal: u32) -> Option<Value> {
         let member = &self.members[&ordinal];
         let (phase, state, ready, node) = match &member.pod {
             Pod::Absent => return None,

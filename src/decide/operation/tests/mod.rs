@@ -36,7 +36,7 @@ fn memo_of(seen: &Snapshot) -> super::plan::Memo {
     match begin(Goal::Stop, seen, &nobody(), None) {
         Ok(Beginning::Begin(memo)) => *memo,
         Ok(Beginning::Refuse(refusal)) => panic!("refused: {refusal:?}"),
-        Ok(Beginning::Nothing(why)) => panic!("{why}"),
+        Ok(Beginning::Nothing(why) | Beginning::Wait { why, .. }) => panic!("{why}"),
         Err(why) => panic!("{why}"),
     }
 }

@@ -71,7 +71,7 @@ fn begun(goal: Goal, small: &Small, stopped: Option<&Stopped>) -> Operation {
     let memo = match begin(goal, &seen, &nobody(), stopped) {
         Ok(Beginning::Begin(memo)) => *memo,
         Ok(Beginning::Refuse(refusal)) => panic!("{refusal:?}"),
-        Ok(Beginning::Nothing(why)) => panic!("{why}"),
+        Ok(Beginning::Nothing(why) | Beginning::Wait { why, .. }) => panic!("{why}"),
         Err(why) => panic!("{why}"),
     };
     let plan: Plan = match decide(goal, &seen, &memo) {

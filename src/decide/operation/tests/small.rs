@@ -139,6 +139,7 @@ impl Small {
                 self.leaving.insert(*ordinal);
             }
             Action::Record { .. } | Action::Forget => {}
+            other => panic!("no step of a stop or a start: {other:?}"),
         }
         Vec::new()
     }

@@ -8,6 +8,7 @@ use crate::grastate;
 use crate::groups::{Group, Scenario};
 use crate::operations;
 use crate::promises;
+use crate::recover;
 use crate::rights;
 use crate::sql;
 use crate::stage::Stage;
@@ -206,6 +207,10 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
                 ("grastate::volume_gone", KEEPS, grastate::volumes::volume_gone),
                 ("grastate::crash", SPOILS, grastate::outage::crash),
             ],
+        ),
+        group(
+            galera(one),
+            &[("recover::all_killed", KEEPS, recover::all_killed), ("recover::one_behind", KEEPS, recover::one_behind)],
         ),
         group(galera(other), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]),
     ]

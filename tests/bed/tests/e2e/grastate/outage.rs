@@ -76,7 +76,7 @@ pub fn crashed(stage: &Stage) -> Result<Grastate> {
 }
 
 /// Kills all servers while db-2 is cut off and twenty rows behind; gives their last positions.
-fn die(stage: &Stage) -> Result<[u64; 3]> {
+pub fn die(stage: &Stage) -> Result<[u64; 3]> {
     hands_off(stage)?;
     let pods = stage.cluster.pods()?;
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };

@@ -1,0 +1,279 @@
+//! The way back of a Galera cluster of which no server runs on: stop what crashes, read every data directory, recover the
+//! positions that the files do not tell, elect, and let the elected one found the cluster again.
+//!
+//! Up to the election nothing is certain but the way to it. So the plan is confirmed twice: once to look, once to found.
+
+use std::collections::BTreeMap;
+
+use crate::decide::election::{Candidate, Election, Outcome, Reason};
+use crate::decide::finding::Finding;
+use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
+use crate::decide::rules::operations as rules;
+use crate::model::fact::Why;
+use crate::model::galera::Groups;
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+
+use super::Beginning;
+use super::founding::{founding, progress, second_cluster};
+use super::gates::{LEAVE, changed_outside, wait};
+use super::plan::{Action, Decision, Memo, Plan, Range, Recovery, Refusal, Step};
+use super::preflight::claim_going;
+use super::stop::images;
+
+pub(super) fn begin(seen: &Snapshot) -> Beginning {
+    let set = &seen.objects.stateful_set;
+    let range = Range::of(set);
+    match route(seen) {
+        Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
+        Route::Wait { why, limit } => Beginning::Wait { why, limit },
+        Route::Bootstrap => Beginning::Begin(Box::new(Memo {
+            range,
+            deleted_claims: set.deletes_claims_when_scaled,
+            last: Ordinal(range.start),
+            state_uuid: uuid::Uuid::nil(),
+            closed: BTreeMap::new(),
+            stopped_at: None,
+            ranges: vec![range],
+            recorded: true,
+            stray: None,
+            images: images(seen),
+            revision: set.update_revision.clone(),
+            recovery: Recovery::default(),
+        })),
+        other => Beginning::Refuse(no_way(seen, &other)),
+    }
+}
+
+pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
+    if let Some(stray) = &memo.stray {
+        return Ok(Decision::Refuse(second_cluster(seen, stray)));
+    }
+    if let Some(decision) = changed_outside(seen, memo) {
+        return Ok(decision);
+    }
+    let now = Range::of(&seen.objects.stateful_set);
+    if !memo.recovery.elected {
+        return before(seen, memo, now);
+    }
+    Ok(match progress(seen, memo, now) {
+        Some(Decision::Go(mut plan)) => {
+            plan.steps.extend(afterwards(seen, memo));
+            Decision::Go(plan)
+        }
+        Some(Decision::Done) => {
+            let steps: Vec<Step> = afterwards(seen, memo).into_iter().collect();
+            if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+        }
+        Some(other) => other,
+        None => {
+            let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+            Decision::Go(Plan { steps: found(seen, memo, now, &election), ..Plan::default() })
+        }
+    })
+}
+
+/// Nobody is elected yet.
+fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
+    let set = &seen.objects.stateful_set;
+    if Groups::of(seen).primaries().next().is_some() {
+        // Somebody came up meanwhile: joining it is right, and a bootstrap would make a second cluster (safety A1).
+        return Ok(match route(seen) {
+            Route::Nothing if now == memo.range => Decision::Done,
+            other => Decision::Refuse(no_way(seen, &other)),
+        });
+    }
+    if let Some(refusal) = claim_going(seen)? {
+        return Ok(Decision::Refuse(refusal));
+    }
+    if now.replicas > 0 && !set.deletes_claims_when_scaled {
+        match route(seen) {
+            Route::Bootstrap => {}
+            Route::Wait { why, limit } => return Ok(wait(why, limit)),
+            other => return Ok(Decision::Refuse(no_way(seen, &other))),
+        }
+    }
+    if now.replicas == 0
+        && let Some((_, member)) = seen.members.iter().find(|(_, member)| member.pod.is_some())
+        && let Some(pod) = member.pod.as_ref().filter(|pod| pod.deletion.is_some())
+    {
+        return Ok(wait(format!("{} is stopping", pod.name), LEAVE));
+    }
+    let mut steps = looking(seen, memo, now);
+    if !steps.is_empty() {
+        let name = &seen.target.name;
+        let notes = vec![format!(
+            "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
+             `kubectl mariadb operation abort {name}` puts everything back."
+        )];
+        return Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }));
+    }
+    let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+    match &election.outcome {
+        Outcome::Elected { ordinal, .. } => {
+            let Some(at) = election.candidates[ordinal].electable() else {
+                return Err(Why::Failed("the elected member has no position".to_owned()));
+            };
+            let act = Action::Elect { ordinal: *ordinal, state_uuid: at.uuid };
+            let elected = Memo { last: *ordinal, state_uuid: at.uuid, ..memo.clone() };
+            steps.push(Step::new(format!("elect {}", seen.pod_name(*ordinal)), told(seen, *ordinal, &election), act));
+            steps.extend(found(seen, &elected, now, &election));
+            let notes = vec![
+                "A server that was killed with innodb_flush_log_at_trx_commit other than 1 may itself lack up to a second of \
+                 what it acknowledged; no file tells."
+                    .to_owned(),
+            ];
+            Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }))
+        }
+        Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, reasons))),
+        Outcome::NotNeeded { .. } => Err(Why::Failed("a stopped cluster has a primary component".to_owned())),
+    }
+}
+
+/// Every step up to the election: empty once all is known.
+fn looking(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
+    let set = &seen.objects.stateful_set;
+    let mut steps = Vec::new();
+    if set.deletes_claims_when_scaled {
+        let undo = Some(Action::WhenScaled { delete: true });
+        let say = "set whenScaled to Retain: as it is, Kubernetes deletes the volumes of stopped pods";
+        steps.push(Step { undo, ..Step::new("keep the volumes", say, Action::WhenScaled { delete: false }) });
+    }
+    if now.replicas > 0 {
+        let say = "set replicas to 0: nobody serves, and no server may start beside what follows";
+        steps.push(Step::range("stop every pod", say, now, now.with(0)));
+    }
+    let left: Vec<Ordinal> =
+        seen.members.iter().filter(|(_, member)| member.pod.is_some()).map(|(ordinal, _)| *ordinal).collect();
+    if !left.is_empty() {
+        // Under OrderedReady the controller stops at the first pod that is not Ready (safety B1).
+        let say = "delete the pods that are left, each with its own grace period";
+        steps.push(Step::new("delete the pods", say, Action::DeletePods { ordinals: left }));
+    }
+    let unread: Vec<Ordinal> = memo.range.ordinals().filter(|ordinal| !memo.recovery.files.contains_key(ordinal)).collect();
+    if !unread.is_empty() {
+        let say = "read the state files of every member with short-lived pods that mount the volumes read-only";
+        steps.push(Step::new("read the state files", say, Action::Read { ordinals: unread }));
+        let say = "recover positions that the files do not tell, with `mariadbd --wsrep-recover` in short-lived pods: InnoDB's \
+                   crash recovery, as every start would do it";
+        steps.push(Step::new("recover positions", say, Action::Recover { datadirs: BTreeMap::new() }));
+        return steps;
+    }
+    let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+    let datadirs: BTreeMap<Ordinal, String> = election
+        .to_recover(&at_rest(seen, &memo.recovery.files))
+        .into_iter()
+        .map(|ordinal| (ordinal, memo.recovery.files[&ordinal].datadir.clone()))
+        .collect();
+    if !datadirs.is_empty() && election.all_read() {
+        let names: Vec<String> = datadirs.keys().map(|ordinal| seen.pod_name(*ordinal)).collect();
+        let say = format!("recover the position of {} with `mariadbd --wsrep-recover` in short-lived pods", names.join(", "));
+        steps.push(Step::new("recover positions", say, Action::Recover { datadirs }));
+    }
+    steps
+}
+
+/// Every step from the election to the whole cluster.
+fn found(seen: &Snapshot, memo: &Memo, now: Range, election: &Election) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (ordinal, change) in writes(memo.last, election, &memo.recovery.files) {
+        let pod = seen.pod_name(ordinal);
+        let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
+        let say = if ordinal == memo.last {
+            format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
+        } else {
+            format!("write seqno {seqno} into grastate.dat of {pod}: it needs no full copy then")
+        };
+        let datadir = memo.recovery.files[&ordinal].datadir.clone();
+        let undo = Some(Action::Write { ordinal, datadir: datadir.clone(), change: change.reversed() });
+        let step = Step::new(format!("write grastate.dat of {pod}"), say, Action::Write { ordinal, datadir, change });
+        steps.push(Step { undo, ..step });
+    }
+    steps.extend(founding(seen, memo, now));
+    steps.extend(afterwards(seen, memo));
+    steps
+}
+
+fn afterwards(seen: &Snapshot, memo: &Memo) -> Option<Step> {
+    let say = "set whenScaled to Delete again, as it was before";
+    let restore = memo.deleted_claims && !seen.objects.stateful_set.deletes_claims_when_scaled;
+    restore.then(|| Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }))
+}
+
+/// The choice and what it rests on, before anything is started (safety A10).
+fn told(seen: &Snapshot, elected: Ordinal, election: &Election) -> String {
+    let at = |candidate: &Candidate| match candidate.at() {
+        Some(at) if candidate.electable().is_some() => format!("at {}", at.seqno),
+        Some(at) => format!("at {}, and not to be trusted", at.seqno),
+        None => "without a position, and not to be trusted".to_owned(),
+    };
+    let own = &election.candidates[&elected];
+    let history = own.electable().map(|at| at.uuid.to_string()).unwrap_or_default();
+    let others: Vec<String> = election
+        .candidates
+        .iter()
+        .filter(|(ordinal, _)| **ordinal != elected)
+        .map(|(ordinal, candidate)| format!("{} is {}", seen.pod_name(*ordinal), at(candidate)))
+        .collect();
+    let pod = seen.pod_name(elected);
+    format!("let {pod} found the cluster: it is {} of {history}; {}. Nothing that is known is lost", at(own), others.join(", "))
+}
+
+/// Why nobody may be chosen.
+fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
+    let name = &seen.target.name;
+    let pods = |ordinals: &mut dyn Iterator<Item = &Ordinal>| -> String {
+        ordinals.map(|ordinal| seen.pod_name(*ordinal)).collect::<Vec<_>>().join(", ")
+    };
+    let because = reasons.iter().map(|reason| match reason {
+        Reason::VolumesUnseen(why) => format!("volume claims: {why}"),
+        Reason::MayBePrimary(hidden) => format!("servers that may run: {}", pods(&mut hidden.keys())),
+        Reason::Unread(unread) => format!("files that could not be read: {}", pods(&mut unread.keys())),
+        Reason::Histories(histories) => {
+            let told = histories.iter().map(|(uuid, of)| format!("{uuid} on {}", pods(&mut of.iter())));
+            format!("histories: {}", told.collect::<Vec<_>>().join("; "))
+        }
+        Reason::PositionUnknown(of) => format!("positions that nothing tells: {}", pods(&mut of.iter())),
+        Reason::DistrustedAhead { ordinals, from, to, .. } => {
+            format!("write sets {from} to {to}: only on {}, which must not be trusted", pods(&mut ordinals.iter()))
+        }
+        Reason::NobodyWhole => "whole data directories: none".to_owned(),
+    });
+    Refusal::new(&rules::NOBODY_ELECTED, format!("no member of {name} may found the cluster without losing what may count"))
+        .because(because.collect::<Vec<_>>())
+        .plugin(&format!("galera grastate {name}"))
+        .plugin(&format!("operation abort {name}"))
+}
+
+/// What stands in the way, and what to do about it by hand.
+fn no_way(seen: &Snapshot, route: &Route) -> Refusal {
+    let name = &seen.target.name;
+    match route {
+        Route::Refused(finding) => of_finding(finding),
+        Route::Rebuild(members) => {
+            let pods: Vec<String> = members.keys().map(|ordinal| seen.pod_name(*ordinal)).collect();
+            let summary = format!("the cluster lives, and {} does not come back into it by itself", pods.join(", "));
+            let refusal = Refusal::new(&rules::NEEDS_COPY, summary).because(members.values().cloned());
+            pods.iter().fold(refusal, |refusal, pod| refusal.kubectl(&format!("delete pod {pod}")))
+        }
+        Route::Promote { on, dead, .. } => {
+            let pod = seen.pod_name(*on);
+            let because = dead.iter().map(|(ordinal, proof)| format!("{} is dead: {proof}", seen.pod_name(*ordinal)));
+            let summary = format!("{pod} lives without a quorum, and can be told to go on alone: nobody of the others runs");
+            Refusal::new(&rules::GO_ON_ALONE, summary)
+                .because(because)
+                .plugin(&format!("sql {name} --write --on {pod} -e 'SET GLOBAL wsrep_provider_options=\"pc.bootstrap=YES\"'"))
+        }
+        Route::Nothing | Route::Wait { .. } | Route::Bootstrap => {
+            let summary = format!("{name} has changed meanwhile: a server is Primary again");
+            Refusal::new(&rules::CHANGED_OUTSIDE, summary).plugin(&format!("status {name}"))
+        }
+    }
+}
+
+fn of_finding(finding: &Finding) -> Refusal {
+    let because = finding.evidence.iter().map(|evidence| format!("{}: {}", evidence.source, evidence.value));
+    let mut refusal = Refusal::new(finding.rule, finding.summary.clone()).because(because.collect::<Vec<_>>());
+    refusal.by_hand.clone_from(&finding.next);
+    refusal
+}

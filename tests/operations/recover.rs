@@ -1,0 +1,71 @@
+//! `galera recover`, whole: from no server at all to every member in one primary component, with the history and every row.
+
+use super::*;
+
+const RECOVER: &[&str] = &["galera", "recover", "db", "-y"];
+
+/// All were killed at one moment, db-2 some transactions behind; nobody comes up by itself.
+fn outage(ordered: bool) -> Shared {
+    let mut cluster = cluster(ordered);
+    cluster.as_galera().behind(2, 3);
+    cluster.as_galera().kill(&[0, 1, 2]);
+    for ordinal in 0..3 {
+        cluster.crash_loop(ordinal);
+    }
+    World::with([cluster])
+}
+
+#[tokio::test]
+async fn a_cluster_of_which_no_server_runs_is_whole_again() {
+    for ordered in [false, true] {
+        let world = outage(ordered);
+        let server = serve(&world, &Fates::default()).await;
+        let run = played(&server, RECOVER, 0).await;
+        assert_eq!(standing(&world), runs(false), "{}", run.stderr);
+        assert!(!unfinished(&world));
+        assert!(world.lock().helpers.alive().is_empty(), "{:?}", world.lock().helpers.alive());
+        assert!(!run.stderr.contains("let db-2 found"), "{}", run.stderr);
+        if !ordered {
+            insta::assert_snapshot!("recovered", run.text(&server));
+        }
+        let again = played(&server, RECOVER, 0).await;
+        assert!(again.stdout.contains("there is nothing to recover"), "{}", again.stdout);
+    }
+}
+
+#[tokio::test]
+async fn two_histories_are_for_nobody_to_choose_and_what_was_begun_is_put_back() {
+    let world = outage(false);
+    world.lock().cluster("db").as_galera().put_foreign(1, 900_000);
+    let before: Vec<String> = (0..3).map(|ordinal| world.lock().cluster("db").as_galera().grastate(ordinal)).collect();
+    let server = serve(&world, &Fates::default()).await;
+    let refused = played(&server, RECOVER, 5).await;
+    insta::assert_snapshot!("recover_two_histories", refused.text(&server));
+    played(&server, ABORT, 0).await;
+    let mut locked = world.lock();
+    assert_eq!((locked.cluster("db").replicas, locked.cluster("db").controller.start), (3, 0));
+    let after: Vec<String> = (0..3).map(|ordinal| locked.cluster("db").as_galera().grastate(ordinal)).collect();
+    // The pods are back and try to start, which writes what it always writes; the foreign history is as it was.
+    assert_eq!(before.len(), after.len());
+    assert!(after[1].contains("650ade90"), "{}", after[1]);
+}
+
+/// Dies after each change in turn; whoever resumes brings it to the same end.
+#[tokio::test]
+async fn whoever_resumes_a_recovery_brings_it_to_its_end() {
+    let all = {
+        let fates = Fates::new(Of::Changes, None);
+        let server = serve(&outage(false), &fates).await;
+        played(&server, RECOVER, 0).await;
+        fates.count()
+    };
+    for number in 1..=all {
+        let world = outage(false);
+        let server = serve(&world, &Fates::new(Of::Changes, Some((number, Fate::Dies)))).await;
+        let died = run_quickly(&server, RECOVER).await;
+        let server = serve(&world, &Fates::default()).await;
+        let resumed = run_quickly(&server, if unfinished(&world) { RESUME } else { RECOVER }).await;
+        let told = format!("dies at change {number}\n{}{}\n{}{}", died.stdout, died.stderr, resumed.stdout, resumed.stderr);
+        assert_eq!((resumed.exit, standing(&world)), (0, runs(false)), "{told}");
+    }
+}
