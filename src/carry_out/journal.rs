@@ -234,8 +234,8 @@ fn part<T: DeserializeOwned>(data: &Value, name: &str) -> Result<Option<T>, Stri
 fn failure(denied: Denied, target: &Target) -> Failure {
     let map = name(&target.name);
     match denied {
-        Denied::Right(right) => Failure::new(Kind::Forbidden, format!("the journal {map} needs the right to {right}"))
-            .hint(format!("see `kubectl auth can-i {right}`")),
+        Denied::Right(right) => Failure::new(Kind::Forbidden, format!("the journal, configmaps \"{map}\", is forbidden to you"))
+            .hint(format!("you need the right to {right}")),
         Denied::Refused(words) => Failure::new(Kind::Other, format!("the journal {map} cannot be used: {words}")),
         Denied::Gone | Denied::Exists => Failure::new(Kind::Other, format!("the journal {map} keeps changing; nothing was done")),
         Denied::Lost(words) => Failure::new(Kind::Unreachable, format!("the journal {map} cannot be reached: {words}")),

@@ -28,6 +28,7 @@ pub fn catalogue(all: bool) -> Vec<Group> {
     let mut groups = smoke(V11_8, V10_11);
     if all {
         groups.extend(slow_groups(V11_8));
+        groups.extend(operation_groups(V11_8, V10_11));
         groups.extend(smoke(V10_11, V11_8));
         groups.extend(thorough(V11_8));
         forget_repeated(&mut groups);
@@ -43,7 +44,6 @@ fn smoke(one: Version, other: Version) -> Vec<Group> {
     groups.extend(bitnami_groups(one));
     groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
     groups.extend(grastate_groups(one, other));
-    groups.extend(operation_groups(one, other));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -208,10 +208,6 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
                 ("grastate::crash", SPOILS, grastate::outage::crash),
             ],
         ),
-        group(
-            galera(one),
-            &[("recover::all_killed", KEEPS, recover::all_killed), ("recover::one_behind", KEEPS, recover::one_behind)],
-        ),
         group(galera(other), &[("grastate::half_copy", SPOILS, grastate::outage::half_copy)]),
     ]
 }
@@ -219,6 +215,10 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
 /// Commands of several steps.
 fn operation_groups(one: Version, other: Version) -> Vec<Group> {
     vec![
+        group(
+            Shape::new(Kind::Galera, one),
+            &[("recover::all_killed", KEEPS, recover::all_killed), ("recover::one_behind", KEEPS, recover::one_behind)],
+        ),
         group(
             Shape::new(Kind::Galera, one),
             &[
