@@ -63,17 +63,14 @@ impl Hands<'_> {
             Action::DeletePods { ordinals } if !dry_run => self.delete_pods(seen, ordinals).await?,
             Action::Write { ordinal, datadir, change } => self.write(set, *ordinal, datadir, change, dry_run).await?,
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
-            Action::EndBootstrap { ordinal } if !dry_run => {
-                let name = bootstrap_name(&set.name, *ordinal);
-                let pod = seen.members.get(ordinal).and_then(|member| member.pod.as_ref()).filter(|pod| pod.name == name);
-                let uid = pod.map(|pod| pod.uid.as_str()).ok_or(Denied::Gone)?;
-                delete(self.api, Resource::Pods, &set.namespace, &name, uid).await?;
-            }
+            Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
+            Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::DeletePods { .. }
             | Action::EndBootstrap { .. }
             | Action::Record { .. }
             | Action::Forget
-            | Action::Elect { .. } => {}
+            | Action::Elect { .. }
+            | Action::BeginAgain { .. } => {}
         }
         Ok(Learned::default())
     }
@@ -116,6 +113,13 @@ impl Hands<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn end_founder(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), Denied> {
+        let name = bootstrap_name(&seen.target.name, ordinal);
+        let pod = seen.members.get(&ordinal).and_then(|member| member.pod.as_ref()).filter(|pod| pod.name == name);
+        let uid = pod.map(|pod| pod.uid.as_str()).ok_or(Denied::Gone)?;
+        delete(self.api, Resource::Pods, &seen.target.namespace, &name, uid).await
     }
 
     async fn read_files(

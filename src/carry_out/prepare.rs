@@ -16,7 +16,7 @@ use crate::decide::operation::{Beginning, Goal, begin, decide};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
-use crate::model::names::Target;
+use crate::model::names::{Ordinal, Target};
 use crate::model::snapshot::Snapshot;
 use crate::observe::Depth;
 use crate::process::{Clock, Pace};
@@ -116,12 +116,20 @@ impl Preparation<'_> {
         let hands = Hands { api: self.api, clock: self.depth.clock, set };
         let mut answers = Vec::new();
         for step in &ready.plan.steps {
-            let asks =
-                !matches!(step.act, Action::Record { .. } | Action::Forget | Action::EndBootstrap { .. } | Action::Elect { .. });
+            let asks = !matches!(
+                step.act,
+                Action::Record { .. }
+                    | Action::Forget
+                    | Action::EndBootstrap { .. }
+                    | Action::Elect { .. }
+                    | Action::BeginAgain { .. }
+            );
             answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
         }
         if matches!(self.goal, Goal::Stop | Goal::Recover) {
-            answers.push(Some(hands.act(&Action::Bootstrap { ordinal: ready.memo.last }, &ready.seen, true).await.map(drop)));
+            // Before an election any ordinal is as good.
+            let ordinal = ready.memo.founder.map_or(Ordinal(ready.memo.range.start), |founder| founder.ordinal);
+            answers.push(Some(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true).await.map(drop)));
         }
         answers
     }
@@ -191,8 +199,9 @@ pub async fn left(
     };
     operation.aborting |= abort;
     operation.stop_asked = false;
-    let seen = look(api, target, depth, Some(operation.memo.last)).await?;
-    operation.memo.stray = None;
+    let seen = look(api, target, depth, operation.memo.founder.map(|founder| founder.ordinal)).await?;
+    // Whoever goes on has seen to what stood in the way.
+    (operation.memo.stray, operation.memo.begun_again) = (None, false);
     let now = Range::of(&seen.objects.stateful_set);
     let revision = &seen.objects.stateful_set.update_revision;
     if !operation.aborting && (!operation.memo.ranges.contains(&now) || operation.memo.revision != *revision) {

@@ -235,7 +235,7 @@ async fn carry_out(desk: &mut Desk<'_>, api: &Api, told: &Told<'_>, set: &Value,
         };
         match run.carry_out(held, &mut tell).await {
             // It was to find out what to do: that is confirmed, too.
-            End::Changed(plan) if told.goal == Goal::Recover && plan.losses.is_empty() => {
+            End::Changed(plan) if recovers(held) && plan.losses.is_empty() => {
                 if confirm(desk, told, &plan).await?.is_some() {
                     let begun = held.journal.current.iter().flat_map(|operation| &operation.begun).map(|step| step.id.clone());
                     return Ok(told.left_open(&begun.collect::<Vec<_>>()));
@@ -259,6 +259,11 @@ async fn carry_out(desk: &mut Desk<'_>, api: &Api, told: &Told<'_>, set: &Value,
         End::Failed(failure) => Err(told.failed(failure, operation)),
         end => Ok(told.ended(end, operation, &held.journal)),
     }
+}
+
+/// Also of a start whose founder ended (safety A8).
+fn recovers(held: &Held<'_>) -> bool {
+    held.journal.current.as_ref().is_some_and(|operation| operation.goal == Goal::Recover)
 }
 
 fn go_on(request: &Request, args: &Going, abort: bool, process: &mut Process, printer: &mut Printer) -> Exit {

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use super::*;
 
 /// Runs at once: they wait more than they work.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 
 /// An operation that is to be cut.
 #[derive(Clone, Copy)]

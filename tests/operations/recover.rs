@@ -1,6 +1,9 @@
 //! `galera recover`, whole: from no server at all to every member in one primary component, with the history and every row.
 
+use futures::stream::{self, StreamExt as _};
+
 use super::*;
+use crate::support::world::controller::FounderEnds;
 
 const RECOVER: &[&str] = &["galera", "recover", "db", "-y"];
 
@@ -50,6 +53,41 @@ async fn two_histories_are_for_nobody_to_choose_and_what_was_begun_is_put_back()
     assert!(after[1].contains("650ade90"), "{}", after[1]);
 }
 
+/// The bootstrap pod is evicted or its container is killed, before and after others have joined: those who are left carry on, or
+/// everything is read and elected anew (safety A8).
+#[tokio::test]
+async fn a_founder_that_ends_is_no_reason_to_trust_what_was_decided_before() {
+    for (joined, cleanly) in [(0, true), (0, false), (1, true), (1, false), (2, true), (2, false)] {
+        let world = outage(false);
+        world.lock().cluster("db").controller.founder_ends = Some(FounderEnds { joined, cleanly });
+        let server = serve(&world, &Fates::default()).await;
+        let run = played(&server, RECOVER, 0).await;
+        let told = format!("joined {joined}, cleanly {cleanly}\n{}", run.stderr);
+        assert_eq!(standing(&world), runs(false), "{told}");
+        assert!(!unfinished(&world) && world.lock().cluster("db").founder().is_none(), "{told}");
+        let carried_on = joined == 2 || (joined == 1 && cleanly);
+        assert_eq!(run.stderr.contains("forget who was elected"), !carried_on, "{told}");
+        if (joined, cleanly) == (1, false) {
+            insta::assert_snapshot!("recover_again", run.text(&server));
+        }
+    }
+}
+
+/// A start whose founder ends becomes a recovery: what the stop wrote down is no longer so.
+#[tokio::test]
+async fn a_start_whose_founder_ends_goes_on_as_a_recovery() {
+    for cleanly in [true, false] {
+        let world = stopped(true, true).await;
+        world.lock().cluster("db").controller.founder_ends = Some(FounderEnds { joined: 0, cleanly });
+        let server = serve(&world, &Fates::default()).await;
+        let changed = played(&server, START, 5).await;
+        assert!(changed.stdout.contains("MDB719"), "{}", changed.stdout);
+        let run = played(&server, RESUME, 0).await;
+        assert_eq!(standing(&world), runs(true), "{}", run.stderr);
+        assert!(!unfinished(&world) && world.lock().config_maps.kept("kubectl-mariadb.db", "stopped").is_null());
+    }
+}
+
 /// Dies after each change in turn; whoever resumes brings it to the same end.
 #[tokio::test]
 async fn whoever_resumes_a_recovery_brings_it_to_its_end() {
@@ -59,7 +97,7 @@ async fn whoever_resumes_a_recovery_brings_it_to_its_end() {
         played(&server, RECOVER, 0).await;
         fates.count()
     };
-    for number in 1..=all {
+    let cut = async |number| {
         let world = outage(false);
         let server = serve(&world, &Fates::new(Of::Changes, Some((number, Fate::Dies)))).await;
         let died = run_quickly(&server, RECOVER).await;
@@ -67,5 +105,6 @@ async fn whoever_resumes_a_recovery_brings_it_to_its_end() {
         let resumed = run_quickly(&server, if unfinished(&world) { RESUME } else { RECOVER }).await;
         let told = format!("dies at change {number}\n{}{}\n{}{}", died.stdout, died.stderr, resumed.stdout, resumed.stderr);
         assert_eq!((resumed.exit, standing(&world)), (0, runs(false)), "{told}");
-    }
+    };
+    stream::iter(1..=all).map(cut).buffer_unordered(cuts::AT_ONCE).collect::<()>().await;
 }

@@ -58,8 +58,11 @@ async fn a_founder_that_ends_is_not_started_again_blindly() {
     let world = stopped(false, false).await;
     world.lock().cluster("db").controller.founder_fails = true;
     let server = serve(&world, &Fates::default()).await;
-    let run = played(&server, START, 5).await;
-    assert!(run.stdout.contains("MDB716"), "{}", run.stdout);
+    let changed = played(&server, START, 5).await;
+    assert!(changed.stdout.contains("MDB719") && changed.stdout.contains("forget who was elected"), "{}", changed.stdout);
+    // Read and elected anew, as it was asked for; and the new one ends as well.
+    let run = played(&server, RESUME, 5).await;
+    insta::assert_snapshot!("founder_ends_always", run.text(&server));
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ impl Run<'_> {
 
     /// `None`: the API server does not answer for now.
     async fn look(&self, held: &mut Held<'_>, operation: &Operation, progress: &mut Progress) -> Result<Option<Snapshot>, End> {
-        match look(self.api, self.target, self.depth, Some(operation.memo.last)).await {
+        match look(self.api, self.target, self.depth, operation.memo.founder.map(|founder| founder.ordinal)).await {
             Ok(seen) => Ok(Some(seen)),
             Err(failure) if failure.kind == Kind::Unreachable => {
                 progress.waiting_for.clone_from(&failure.message);

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use crate::api::writes::Denied;
 use crate::carry_out::act::{Hands, Learned};
 use crate::carry_out::journal::{Held, Unwritten};
+use crate::decide::operation::Goal;
 use crate::decide::operation::journal::{Journal, Outcome, Stopped};
-use crate::decide::operation::plan::{Action, Plan, Step};
+use crate::decide::operation::plan::{Action, Plan, Recovery, Step};
 use crate::failure::{Failure, Kind};
 use crate::model::disk::StateFile;
 use crate::model::fact::Why;
@@ -141,8 +142,12 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
             memo.recorded = true;
             journal.stopped = None;
         }
-        Action::Elect { ordinal, state_uuid } => {
-            (memo.last, memo.state_uuid, memo.recovery.elected) = (*ordinal, *state_uuid, true);
+        Action::Elect { founder } => memo.founder = Some(*founder),
+        Action::BeginAgain { .. } => {
+            memo.closed.clear();
+            (memo.founder, memo.founded, memo.begun_again) = (None, false, true);
+            memo.recovery = Recovery::default();
+            operation.goal = Goal::Recover;
         }
         Action::Write { ordinal, change, .. } => {
             if operation.aborting {

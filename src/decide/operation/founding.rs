@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::decide::recover::{Route, route};
 use crate::decide::rules::operations as rules;
 use crate::model::galera::Groups;
 use crate::model::kubernetes::{ContainerState, Pod};
@@ -12,7 +13,8 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::gates::{AGREE, JOIN, LEAVE, leaving, together, wait};
-use super::plan::{Action, Decision, Memo, Plan, Range, Refusal, Step};
+use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
+use super::recover::reading;
 
 /// The name of the pod that founds the cluster on an ordinal's volume: none that a StatefulSet adopts.
 #[must_use]
@@ -21,85 +23,133 @@ pub fn bootstrap_name(set: &str, ordinal: Ordinal) -> String {
 }
 
 /// The bootstrap pod, if it is there.
-pub(super) fn founder(seen: &Snapshot, ordinal: Ordinal) -> Option<&Pod> {
+fn bootstrap_pod(seen: &Snapshot, ordinal: Ordinal) -> Option<&Pod> {
     let pod = seen.members.get(&ordinal)?.pod.as_ref()?;
     (pod.name == bootstrap_name(&seen.target.name, ordinal)).then_some(pod)
 }
 
 /// How far it is: what to do once a first member may found the cluster. `None`: nothing is founded yet.
-pub(super) fn progress(seen: &Snapshot, memo: &Memo, now: Range) -> Option<Decision> {
-    if let Some(pod) = founder(seen, memo.last) {
-        return Some(with_founder(seen, memo, now, pod));
-    }
-    if let Some(pod) = leaving(seen, now) {
+pub(super) fn progress(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Option<Decision> {
+    let pod = bootstrap_pod(seen, founder.ordinal);
+    if let Some(pod) = pod.filter(|pod| pod.deletion.is_some()) {
         return Some(wait(format!("{} is stopping", pod.name), LEAVE));
     }
-    if now.replicas == 0 {
-        return None;
+    if pod.is_some_and(|pod| end_of(pod).is_none()) {
+        return Some(with_founder(seen, memo, founder, now));
     }
-    // The founder has left: those beside it carry the cluster alone, until all are back (safety A8).
-    let limit = if now == beside(memo, others(memo)) { AGREE } else { JOIN };
-    Some(match together(seen, &now.ordinals().collect(), memo.state_uuid) {
-        Err(why) => wait(why, limit),
+    if now.replicas == 0 && pod.is_some() {
+        return Some(over(seen, memo, founder, now, pod));
+    }
+    if let Some(other) = leaving(seen, now).filter(|other| pod.is_none_or(|pod| pod.name != other.name)) {
+        return Some(wait(format!("{} is stopping", other.name), LEAVE));
+    }
+    (now.replicas > 0).then(|| without_founder(seen, memo, founder, now, pod))
+}
+
+/// The founder has left: those beside it carry the cluster alone, until all are back (safety A8). `ended`: its pod is still there.
+fn without_founder(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, ended: Option<&Pod>) -> Decision {
+    let limit = if now == beside(memo, founder, others(memo, founder)) { AGREE } else { JOIN };
+    match together(seen, &now.ordinals().collect(), founder.state_uuid) {
         Ok(()) => {
-            let steps = take_over(seen, memo, now);
+            let mut steps: Vec<Step> = ended.map(|pod| remove(pod, founder)).into_iter().collect();
+            steps.extend(take_over(seen, memo, now));
             if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
         }
-    })
+        Err(why) if Groups::of(seen).primaries().next().is_some() => wait(why, limit),
+        Err(_) => over(seen, memo, founder, now, ended),
+    }
+}
+
+/// Nobody carries the cluster any more. Clients may have written to it meanwhile, so what was decided before does not count:
+/// everything is read again, and the election is another one (safety A8).
+fn over(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, ended: Option<&Pod>) -> Decision {
+    if let Some(twice) = ended.filter(|_| memo.begun_again) {
+        return Decision::Refuse(ends_always(seen, twice));
+    }
+    if now.replicas > 0 {
+        match route(seen) {
+            Route::Wait { why, limit } => return wait(why, limit),
+            Route::Refused(finding) => return Decision::Refuse(Refusal::of(&finding)),
+            Route::Nothing | Route::Rebuild(_) | Route::Promote { .. } | Route::Bootstrap => {}
+        }
+    }
+    let mut steps = Vec::new();
+    if now.replicas > 0 {
+        let say = "set replicas to 0: nobody carries the cluster any more, and no server may start beside what follows";
+        steps.push(Step { undo: None, ..Step::range("stop every pod again", say, now, now.with(0)) });
+    }
+    steps.extend(begin_again(memo, ended.map(|_| founder.ordinal)));
+    Decision::Go(Plan { steps, ..Plan::default() })
+}
+
+/// Back to reading and electing. `ended`: the pod of the founder is still there.
+pub(super) fn begin_again(memo: &Memo, ended: Option<Ordinal>) -> Vec<Step> {
+    let say = "forget who was elected: the member that founded the cluster has ended, and nobody is Primary";
+    let mut steps = vec![Step::new("begin again", say, Action::BeginAgain { ended })];
+    steps.extend(reading(memo.range.ordinals().collect()));
+    steps
+}
+
+/// Its server does not run in the bootstrap pod: trying once more finds nothing else.
+fn ends_always(seen: &Snapshot, pod: &Pod) -> Refusal {
+    Refusal::new(&rules::FOUNDER_ENDED, format!("{} has ended again, and with it the cluster it founded", pod.name))
+        .because(end_of(pod))
+        .kubectl(&format!("logs {}", pod.name))
+        .plugin(&format!("operation resume {}", seen.target.name))
 }
 
 /// The set without the member that founds: `joined` of those above it, or below where there are more of them.
-pub(super) fn beside(memo: &Memo, joined: u32) -> Range {
-    let (first, above) = (memo.last.0, above(memo));
+pub(super) fn beside(memo: &Memo, founder: Founder, joined: u32) -> Range {
+    let (first, above) = (founder.ordinal.0, above(memo, founder));
     let start = if above >= first.saturating_sub(memo.range.start) { first + 1 } else { memo.range.start };
     Range { start, replicas: joined }
 }
 
-fn above(memo: &Memo) -> u32 {
-    (memo.range.start + memo.range.replicas).saturating_sub(memo.last.0 + 1)
+fn above(memo: &Memo, founder: Founder) -> u32 {
+    (memo.range.start + memo.range.replicas).saturating_sub(founder.ordinal.0 + 1)
 }
 
-fn others(memo: &Memo) -> u32 {
-    above(memo).max(memo.last.0.saturating_sub(memo.range.start))
+fn others(memo: &Memo, founder: Founder) -> u32 {
+    above(memo, founder).max(founder.ordinal.0.saturating_sub(memo.range.start))
 }
 
-fn with_founder(seen: &Snapshot, memo: &Memo, now: Range, pod: &Pod) -> Decision {
-    if pod.deletion.is_some() {
-        return wait(format!("{} is stopping", pod.name), LEAVE);
-    }
-    let ended = pod.containers.iter().find_map(|container| match &container.state {
-        ContainerState::Terminated(end) => Some((container, end)),
+/// What its server ended with, if it has.
+fn end_of(pod: &Pod) -> Option<String> {
+    pod.containers.iter().find_map(|container| match &container.state {
+        ContainerState::Terminated(end) => {
+            Some(format!("container {}: {} (exit code {})", container.name, end.reason, end.exit_code))
+        }
         _ => None,
-    });
-    if let Some((container, end)) = ended {
-        return Decision::Refuse(
-            Refusal::new(&rules::FOUNDER_ENDED, format!("{} has ended, and with it the cluster it founded", pod.name))
-                .because([format!("container {}: {} (exit code {})", container.name, end.reason, end.exit_code)])
-                .kubectl(&format!("logs {}", pod.name))
-                .plugin(&format!("galera grastate {}", seen.target.name)),
-        );
-    }
-    if let Some(step) = stop_second(seen, memo, now) {
+    })
+}
+
+fn remove(pod: &Pod, founder: Founder) -> Step {
+    let say = format!("remove the pod {}: its server has ended", pod.name);
+    Step::new(format!("remove {}", pod.name), say, Action::EndBootstrap { ordinal: founder.ordinal })
+}
+
+fn with_founder(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Decision {
+    if let Some(step) = stop_second(seen, founder, now) {
         return Decision::Go(Plan { steps: vec![step], ..Plan::default() });
     }
-    let members: BTreeSet<Ordinal> = now.ordinals().chain([memo.last]).collect();
-    match together(seen, &members, memo.state_uuid) {
+    let members: BTreeSet<Ordinal> = now.ordinals().chain([founder.ordinal]).collect();
+    match together(seen, &members, founder.state_uuid) {
         Err(why) => wait(why, JOIN),
         Ok(()) => {
-            let steps = joining(seen, memo, now.replicas);
+            let steps = joining(seen, memo, founder, now.replicas);
             Decision::Go(Plan { steps, ..Plan::default() })
         }
     }
 }
 
 /// A joiner that is Primary without the founder is a second cluster: it is stopped at once.
-fn stop_second(seen: &Snapshot, memo: &Memo, now: Range) -> Option<Step> {
+fn stop_second(seen: &Snapshot, founder: Founder, now: Range) -> Option<Step> {
     let groups = Groups::of(seen);
     let newest = now.ordinals().next_back()?;
     let apart = groups
         .primaries()
-        .any(|one| one.ordinals.contains(&newest) && !one.ordinals.contains(&memo.last) && one.others.is_empty());
-    let founder_is_up = groups.primaries().any(|one| one.ordinals.contains(&memo.last));
+        .any(|one| one.ordinals.contains(&newest) && !one.ordinals.contains(&founder.ordinal) && one.others.is_empty());
+    let founder_is_up = groups.primaries().any(|one| one.ordinals.contains(&founder.ordinal));
     (apart && founder_is_up).then(|| {
         let pod = seen.pod_name(newest);
         let say = format!("stop {pod} again: it founded a second cluster instead of joining");
@@ -109,34 +159,34 @@ fn stop_second(seen: &Snapshot, memo: &Memo, now: Range) -> Option<Step> {
 }
 
 /// Every step from `now`, where nothing runs, to the whole cluster.
-pub(super) fn founding(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
-    let (first, idle) = (seen.pod_name(memo.last), beside(memo, 0));
+pub(super) fn founding(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Vec<Step> {
+    let (first, idle) = (seen.pod_name(founder.ordinal), beside(memo, founder, 0));
     let mut steps = Vec::new();
     if now != idle {
         let say = format!("take {first} out of the range of the set (ordinals.start {}), still without any pod", idle.start);
         steps.push(Step::range(format!("set {first} apart"), say, now, idle));
     }
-    let pod = bootstrap_name(&seen.target.name, memo.last);
+    let pod = bootstrap_name(&seen.target.name, founder.ordinal);
     let say = format!("found the cluster in the pod {pod} on the volume of {first}; clients reach it when it is Ready");
-    steps.push(Step::new(format!("found in {pod}"), say, Action::Bootstrap { ordinal: memo.last }).without_return());
-    steps.extend(joining(seen, memo, 0));
+    steps.push(Step::new(format!("found in {pod}"), say, Action::Bootstrap { ordinal: founder.ordinal }).without_return());
+    steps.extend(joining(seen, memo, founder, 0));
     steps
 }
 
 /// Every step from a founder with `joined` others to the whole cluster.
-fn joining(seen: &Snapshot, memo: &Memo, joined: u32) -> Vec<Step> {
-    let first = seen.pod_name(memo.last);
+fn joining(seen: &Snapshot, memo: &Memo, founder: Founder, joined: u32) -> Vec<Step> {
+    let first = seen.pod_name(founder.ordinal);
     let mut steps = Vec::new();
-    for joined in joined..others(memo) {
-        let (from, to) = (beside(memo, joined), beside(memo, joined + 1));
+    for joined in joined..others(memo, founder) {
+        let (from, to) = (beside(memo, founder, joined), beside(memo, founder, joined + 1));
         let pod = seen.pod_name(Ordinal(from.start + joined));
         let say = format!("start {pod}, and wait until it is Synced in the cluster of {first}");
         steps.push(Step { undo: None, ..Step::range(format!("start {pod}"), say, from, to) });
     }
-    let pod = bootstrap_name(&seen.target.name, memo.last);
+    let pod = bootstrap_name(&seen.target.name, founder.ordinal);
     let say = format!("stop {pod} cleanly: the others carry the cluster");
-    steps.push(Step::new(format!("end {pod}"), say, Action::EndBootstrap { ordinal: memo.last }));
-    steps.extend(take_over(seen, memo, beside(memo, others(memo))));
+    steps.push(Step::new(format!("end {pod}"), say, Action::EndBootstrap { ordinal: founder.ordinal }));
+    steps.extend(take_over(seen, memo, beside(memo, founder, others(memo, founder))));
     steps
 }
 
@@ -154,6 +204,19 @@ fn take_over(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
         let say = format!("give {pod} back to the set, and wait until it is Synced");
         steps.push(Step { undo: None, ..Step::range(format!("start {pod}"), say, now, to) });
         now = to;
+    }
+    steps
+}
+
+/// What is left when every member is back.
+pub(super) fn afterwards(seen: &Snapshot, memo: &Memo) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if memo.deleted_claims && !seen.objects.stateful_set.deletes_claims_when_scaled {
+        let say = "set whenScaled to Delete again, as it was before";
+        steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
+    }
+    if !memo.recorded {
+        steps.push(Step::new("forget the stop", "remove the record of the stop", Action::Forget));
     }
     steps
 }

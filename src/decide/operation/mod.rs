@@ -17,7 +17,7 @@
 //!    has the same `id` in every forecast. From the first one that cannot be taken back on it is
 //!    [`plan::Step::without_return`].
 //! 4. [`founding`] leads from one member that may found a cluster, with nothing running, to the whole one: a decider that
-//!    elects a member sets `memo.last` and `memo.state_uuid` and continues with it.
+//!    elects a member sets `memo.founder` and continues with it.
 //! 5. [`undo`] takes changes of the range and of `whenScaled` back by themselves, in the opposite order.
 //! 6. A command in `cli::operation` and `commands::operation`, and its cut points in `tests/operations`.
 

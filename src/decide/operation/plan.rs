@@ -6,13 +6,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::decide::finding::{NextCommand, Rule};
+use crate::decide::finding::{Finding, NextCommand, Rule};
 use crate::decide::helper::StateChange;
 use crate::model::disk::Disk;
+use crate::model::fact::Why;
 use crate::model::grastate::Grastate;
 use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
 use crate::model::recovered::Recovered;
+use crate::model::snapshot::Snapshot;
 
 use super::journal::Stopped;
 
@@ -138,13 +140,15 @@ pub enum Action {
     /// Runs position recovery in these data directories (safety A4).
     Recover { datadirs: BTreeMap<Ordinal, String> },
     /// Writes down who founds the cluster, and of which history.
-    Elect { ordinal: Ordinal, state_uuid: Uuid },
+    Elect { founder: Founder },
     /// Changes `grastate.dat` of a stopped member (safety A5).
     Write { ordinal: Ordinal, datadir: String, change: StateChange },
     /// A bare pod that founds the cluster on the volume of one ordinal (safety A6).
     Bootstrap { ordinal: Ordinal },
     /// Ends the bootstrap pod with a clean leave.
     EndBootstrap { ordinal: Ordinal },
+    /// Forgets who was elected, and why: from here on it is a recovery (safety A8). `ended`: the founder's pod is removed first.
+    BeginAgain { ended: Option<Ordinal> },
 }
 
 impl Action {
@@ -176,6 +180,13 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// What stands in the way is a finding.
+    pub fn of(finding: &Finding) -> Self {
+        let because = finding.evidence.iter().map(|evidence| format!("{}: {}", evidence.source, evidence.value));
+        let because = because.collect();
+        Self { rule: finding.rule, summary: finding.summary.clone(), because, by_hand: finding.next.clone() }
+    }
+
     pub fn new(rule: &'static Rule, summary: impl Into<String>) -> Self {
         Self { rule, summary: summary.into(), because: Vec::new(), by_hand: Vec::new() }
     }
@@ -209,10 +220,9 @@ pub struct Memo {
     pub range: Range,
     /// `whenScaled` was `Delete` then.
     pub deleted_claims: bool,
-    /// The member that stops last and starts first. Of a recovery: the lowest one, until one is elected.
-    pub last: Ordinal,
-    /// The history that must not change.
-    pub state_uuid: Uuid,
+    /// Of a stop and a start: who stops last and starts first. Of a recovery: whoever is elected, and nobody before.
+    #[serde(default)]
+    pub founder: Option<Founder>,
     /// State files as the helper pods read them.
     #[serde(default)]
     pub closed: BTreeMap<Ordinal, Closed>,
@@ -222,9 +232,15 @@ pub struct Memo {
     /// The values of the range that this operation may have left: the last one it wrote, and the one before if the answer to
     /// that is unknown. Any other value is somebody else's.
     pub ranges: Vec<Range>,
-    /// The record of a stop was written, or removed.
+    /// What there is to write down or to remove of how it was stopped is so.
     #[serde(default)]
     pub recorded: bool,
+    /// A server was started on the files of the founder: what was known of them is no longer so.
+    #[serde(default)]
+    pub founded: bool,
+    /// The founder has ended once, and everything was read and elected anew (safety A8).
+    #[serde(default)]
+    pub begun_again: bool,
     /// A pod that had to be stopped because it was about to be a second cluster.
     #[serde(default)]
     pub stray: Option<String>,
@@ -238,6 +254,57 @@ pub struct Memo {
     pub recovery: Recovery,
 }
 
+/// Who founds the cluster, and the history that must not change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Founder {
+    pub ordinal: Ordinal,
+    pub state_uuid: Uuid,
+}
+
+impl Memo {
+    /// What is as it is now, and nothing learned yet.
+    #[must_use]
+    pub fn new(seen: &Snapshot) -> Self {
+        let set = &seen.objects.stateful_set;
+        let range = Range::of(set);
+        Self {
+            range,
+            deleted_claims: set.deletes_claims_when_scaled,
+            founder: None,
+            closed: BTreeMap::new(),
+            stopped_at: None,
+            ranges: vec![range],
+            recorded: true,
+            founded: false,
+            begun_again: false,
+            stray: None,
+            images: images(seen),
+            revision: set.update_revision.clone(),
+            recovery: Recovery::default(),
+        }
+    }
+
+    /// Of an operation that knows from its beginning who founds the cluster.
+    ///
+    /// # Errors
+    /// The journal does not say so.
+    pub fn founder(&self) -> Result<Founder, Why> {
+        self.founder.ok_or_else(|| Why::Failed("the journal does not say who founds the cluster".to_owned()))
+    }
+}
+
+/// The image each database container really runs, by pod (safety B8).
+fn images(seen: &Snapshot) -> BTreeMap<String, String> {
+    let container = &seen.objects.stateful_set.layout.container;
+    let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
+    pods.filter_map(|pod| {
+        let own = pod.containers.iter().find(|known| known.name == *container)?;
+        Some((pod.name.clone(), own.image_id.clone()))
+    })
+    .collect()
+}
+
 /// What a recovery has found out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -248,9 +315,6 @@ pub struct Recovery {
     /// What position recovery told.
     #[serde(default)]
     pub positions: BTreeMap<Ordinal, Recovered>,
-    /// `last` and `state_uuid` of the memo are those of the elected member.
-    #[serde(default)]
-    pub elected: bool,
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason};
-use crate::decide::finding::Finding;
 use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
@@ -15,32 +14,16 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
-use super::founding::{founding, progress, second_cluster};
+use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
-use super::plan::{Action, Decision, Memo, Plan, Range, Recovery, Refusal, Step};
+use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
-use super::stop::images;
 
 pub(super) fn begin(seen: &Snapshot) -> Beginning {
-    let set = &seen.objects.stateful_set;
-    let range = Range::of(set);
     match route(seen) {
         Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
         Route::Wait { why, limit } => Beginning::Wait { why, limit },
-        Route::Bootstrap => Beginning::Begin(Box::new(Memo {
-            range,
-            deleted_claims: set.deletes_claims_when_scaled,
-            last: Ordinal(range.start),
-            state_uuid: uuid::Uuid::nil(),
-            closed: BTreeMap::new(),
-            stopped_at: None,
-            ranges: vec![range],
-            recorded: true,
-            stray: None,
-            images: images(seen),
-            revision: set.update_revision.clone(),
-            recovery: Recovery::default(),
-        })),
+        Route::Bootstrap => Beginning::Begin(Box::new(Memo::new(seen))),
         other => Beginning::Refuse(no_way(seen, &other)),
     }
 }
@@ -53,22 +36,21 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
         return Ok(decision);
     }
     let now = Range::of(&seen.objects.stateful_set);
-    if !memo.recovery.elected {
-        return before(seen, memo, now);
-    }
-    Ok(match progress(seen, memo, now) {
+    let Some(founder) = memo.founder else { return before(seen, memo, now) };
+    Ok(match progress(seen, memo, founder, now) {
         Some(Decision::Go(mut plan)) => {
             plan.steps.extend(afterwards(seen, memo));
             Decision::Go(plan)
         }
         Some(Decision::Done) => {
-            let steps: Vec<Step> = afterwards(seen, memo).into_iter().collect();
+            let steps = afterwards(seen, memo);
             if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
         }
         Some(other) => other,
+        None if memo.founded => Decision::Go(Plan { steps: begin_again(memo, None), ..Plan::default() }),
         None => {
             let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
-            Decision::Go(Plan { steps: found(seen, memo, now, &election), ..Plan::default() })
+            Decision::Go(Plan { steps: found(seen, memo, founder, now, &election), ..Plan::default() })
         }
     })
 }
@@ -114,10 +96,10 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
             let Some(at) = election.candidates[ordinal].electable() else {
                 return Err(Why::Failed("the elected member has no position".to_owned()));
             };
-            let act = Action::Elect { ordinal: *ordinal, state_uuid: at.uuid };
-            let elected = Memo { last: *ordinal, state_uuid: at.uuid, ..memo.clone() };
+            let founder = Founder { ordinal: *ordinal, state_uuid: at.uuid };
+            let act = Action::Elect { founder };
             steps.push(Step::new(format!("elect {}", seen.pod_name(*ordinal)), told(seen, *ordinal, &election), act));
-            steps.extend(found(seen, &elected, now, &election));
+            steps.extend(found(seen, memo, founder, now, &election));
             let notes = vec![
                 "A server that was killed with innodb_flush_log_at_trx_commit other than 1 may itself lack up to a second of \
                  what it acknowledged; no file tells."
@@ -152,11 +134,7 @@ fn looking(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
     }
     let unread: Vec<Ordinal> = memo.range.ordinals().filter(|ordinal| !memo.recovery.files.contains_key(ordinal)).collect();
     if !unread.is_empty() {
-        let say = "read the state files of every member with short-lived pods that mount the volumes read-only";
-        steps.push(Step::new("read the state files", say, Action::Read { ordinals: unread }));
-        let say = "recover positions that the files do not tell, with `mariadbd --wsrep-recover` in short-lived pods: InnoDB's \
-                   crash recovery, as every start would do it";
-        steps.push(Step::new("recover positions", say, Action::Recover { datadirs: BTreeMap::new() }));
+        steps.extend(reading(unread));
         return steps;
     }
     let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
@@ -173,13 +151,24 @@ fn looking(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
     steps
 }
 
+/// Reading the data directories of these, and what may follow from it.
+pub(super) fn reading(ordinals: Vec<Ordinal>) -> [Step; 2] {
+    let read = "read the state files of every member with short-lived pods that mount the volumes read-only";
+    let recover = "recover positions that the files do not tell, with `mariadbd --wsrep-recover` in short-lived pods: InnoDB's crash \
+                   recovery, as every start would do it";
+    [
+        Step::new("read the state files", read, Action::Read { ordinals }),
+        Step::new("recover positions", recover, Action::Recover { datadirs: BTreeMap::new() }),
+    ]
+}
+
 /// Every step from the election to the whole cluster.
-fn found(seen: &Snapshot, memo: &Memo, now: Range, election: &Election) -> Vec<Step> {
+fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &Election) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (ordinal, change) in writes(memo.last, election, &memo.recovery.files) {
+    for (ordinal, change) in writes(founder.ordinal, election, &memo.recovery.files) {
         let pod = seen.pod_name(ordinal);
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
-        let say = if ordinal == memo.last {
+        let say = if ordinal == founder.ordinal {
             format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
         } else {
             format!("write seqno {seqno} into grastate.dat of {pod}: it needs no full copy then")
@@ -189,15 +178,9 @@ fn found(seen: &Snapshot, memo: &Memo, now: Range, election: &Election) -> Vec<S
         let step = Step::new(format!("write grastate.dat of {pod}"), say, Action::Write { ordinal, datadir, change });
         steps.push(Step { undo, ..step });
     }
-    steps.extend(founding(seen, memo, now));
+    steps.extend(founding(seen, memo, founder, now));
     steps.extend(afterwards(seen, memo));
     steps
-}
-
-fn afterwards(seen: &Snapshot, memo: &Memo) -> Option<Step> {
-    let say = "set whenScaled to Delete again, as it was before";
-    let restore = memo.deleted_claims && !seen.objects.stateful_set.deletes_claims_when_scaled;
-    restore.then(|| Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }))
 }
 
 /// The choice and what it rests on, before anything is started (safety A10).
@@ -249,7 +232,7 @@ fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
 fn no_way(seen: &Snapshot, route: &Route) -> Refusal {
     let name = &seen.target.name;
     match route {
-        Route::Refused(finding) => of_finding(finding),
+        Route::Refused(finding) => Refusal::of(finding),
         Route::Rebuild(members) => {
             let pods: Vec<String> = members.keys().map(|ordinal| seen.pod_name(*ordinal)).collect();
             let summary = format!("the cluster lives, and {} does not come back into it by itself", pods.join(", "));
@@ -269,11 +252,4 @@ fn no_way(seen: &Snapshot, route: &Route) -> Refusal {
             Refusal::new(&rules::CHANGED_OUTSIDE, summary).plugin(&format!("status {name}"))
         }
     }
-}
-
-fn of_finding(finding: &Finding) -> Refusal {
-    let because = finding.evidence.iter().map(|evidence| format!("{}: {}", evidence.source, evidence.value));
-    let mut refusal = Refusal::new(finding.rule, finding.summary.clone()).because(because.collect::<Vec<_>>());
-    refusal.by_hand.clone_from(&finding.next);
-    refusal
 }

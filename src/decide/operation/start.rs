@@ -1,16 +1,14 @@
 //! The start after a planned stop: exactly the member that stopped last founds the cluster.
 
-use std::collections::BTreeMap;
-
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
-use super::founding::{founding, progress, second_cluster};
+use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
 use super::gates::changed_outside;
 use super::journal::Stopped;
-use super::plan::{Action, Closed, Decision, Memo, Plan, Range, Refusal, Step};
+use super::plan::{Action, Closed, Decision, Founder, Memo, Plan, Range, Refusal, Step};
 
 pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
     let name = &seen.target.name;
@@ -43,16 +41,11 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
     Ok(Beginning::Begin(Box::new(Memo {
         range: stopped.range,
         deleted_claims: stopped.deleted_claims,
-        last: stopped.last,
-        state_uuid: stopped.state_uuid,
-        closed: BTreeMap::new(),
+        founder: Some(Founder { ordinal: stopped.last, state_uuid: stopped.state_uuid }),
         stopped_at: stopped.positions.get(&stopped.last).cloned(),
-        ranges: vec![now],
         recorded: false,
-        stray: None,
         images: stopped.images.clone(),
-        revision: seen.objects.stateful_set.update_revision.clone(),
-        recovery: super::plan::Recovery::default(),
+        ..Memo::new(seen)
     })))
 }
 
@@ -68,14 +61,14 @@ fn image_changed(seen: &Snapshot, stopped: &Stopped) -> Refusal {
 }
 
 pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
-    let now = Range::of(&seen.objects.stateful_set);
+    let (now, founder) = (Range::of(&seen.objects.stateful_set), memo.founder()?);
     if let Some(stray) = &memo.stray {
         return Ok(Decision::Refuse(second_cluster(seen, stray)));
     }
     if let Some(decision) = changed_outside(seen, memo) {
         return Ok(decision);
     }
-    Ok(match progress(seen, memo, now) {
+    Ok(match progress(seen, memo, founder, now) {
         // The record stays until the cluster is whole.
         Some(Decision::Go(mut plan)) => {
             plan.steps.extend(afterwards(seen, memo));
@@ -86,30 +79,38 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
             if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
         }
         Some(other) => other,
-        None => at_rest(seen, memo, now),
+        None => at_rest(seen, memo, founder, now),
     })
 }
 
 /// Nothing runs yet.
-fn at_rest(seen: &Snapshot, memo: &Memo, now: Range) -> Decision {
+fn at_rest(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Decision {
     let mut steps = Vec::new();
-    match memo.closed.get(&memo.last) {
+    match memo.closed.get(&founder.ordinal) {
         None => {
-            let first = seen.pod_name(memo.last);
+            let first = seen.pod_name(founder.ordinal);
             let say = format!("read the state files of {first} with a short-lived pod: they must be as the stop left them");
-            steps.push(Step::new(format!("read the state files of {first}"), say, Action::Inspect { ordinals: vec![memo.last] }));
+            steps.push(Step::new(
+                format!("read the state files of {first}"),
+                say,
+                Action::Inspect { ordinals: vec![founder.ordinal] },
+            ));
         }
         Some(found) if memo.stopped_at.as_ref().is_some_and(|stopped| may_found(found, stopped)) => {}
-        Some(found) => return Decision::Refuse(files_changed(seen, memo, found)),
+        // Its own server has changed them.
+        Some(_) if memo.founded => {
+            return Decision::Go(Plan { steps: begin_again(memo, None), ..Plan::default() });
+        }
+        Some(found) => return Decision::Refuse(files_changed(seen, memo, founder, found)),
     }
-    steps.extend(founding(seen, memo, now));
+    steps.extend(founding(seen, memo, founder, now));
     steps.extend(afterwards(seen, memo));
     Decision::Go(Plan { steps, ..Plan::default() })
 }
 
-fn files_changed(seen: &Snapshot, memo: &Memo, found: &Closed) -> Refusal {
+fn files_changed(seen: &Snapshot, memo: &Memo, founder: Founder, found: &Closed) -> Refusal {
     let stopped = memo.stopped_at.as_ref().map_or_else(|| "nothing".to_owned(), Closed::told);
-    let pod = seen.pod_name(memo.last);
+    let pod = seen.pod_name(founder.ordinal);
     let summary = format!("the files of {pod} are not as `stop` left them: somebody has started it meanwhile");
     Refusal::new(&rules::FILES_CHANGED, summary)
         .because([format!("written down at the stop: {stopped}"), format!("grastate.dat now: {}", found.told())])
@@ -119,17 +120,4 @@ fn files_changed(seen: &Snapshot, memo: &Memo, found: &Closed) -> Refusal {
 /// As the stop left it; or further, if it was the only member since and stopped cleanly again.
 fn may_found(found: &Closed, stopped: &Closed) -> bool {
     found.safe_to_bootstrap && !found.unclean && found.state_uuid == stopped.state_uuid && found.seqno >= stopped.seqno
-}
-
-/// What is left when every member is back.
-fn afterwards(seen: &Snapshot, memo: &Memo) -> Vec<Step> {
-    let mut steps = Vec::new();
-    if memo.deleted_claims && !seen.objects.stateful_set.deletes_claims_when_scaled {
-        let say = "set whenScaled to Delete again, as it was before the stop";
-        steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
-    }
-    if !memo.recorded {
-        steps.push(Step::new("forget the stop", "remove the record of the stop", Action::Forget));
-    }
-    steps
 }

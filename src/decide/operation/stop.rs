@@ -1,7 +1,7 @@
 //! A planned full stop of Galera on a plain StatefulSet: from the highest ordinal down, one at a time, each gate by the set
 //! of members. The lowest stops last, and what it leaves is read and written down.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::decide::exit::unobserved;
 use crate::decide::rules::operations as rules;
@@ -13,7 +13,7 @@ use crate::model::topology::Topology;
 use super::Beginning;
 use super::gates::{AGREE, LEAVE, changed_outside, galera, leaving, together, wait};
 use super::journal::Stopped;
-use super::plan::{Action, Decision, Memo, Plan, Range, Refusal, Step};
+use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
 
 pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
@@ -54,20 +54,8 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
     if let Err(why) = together(seen, &members, history) {
         return not_whole(why);
     }
-    Ok(Beginning::Begin(Box::new(Memo {
-        range,
-        deleted_claims: seen.objects.stateful_set.deletes_claims_when_scaled,
-        last: Ordinal(range.start),
-        state_uuid: history,
-        closed: BTreeMap::new(),
-        stopped_at: None,
-        ranges: vec![range],
-        recorded: false,
-        stray: None,
-        images: images(seen),
-        revision: seen.objects.stateful_set.update_revision.clone(),
-        recovery: super::plan::Recovery::default(),
-    })))
+    let founder = Founder { ordinal: Ordinal(range.start), state_uuid: history };
+    Ok(Beginning::Begin(Box::new(Memo { founder: Some(founder), recorded: false, ..Memo::new(seen) })))
 }
 
 fn not_this_kind(seen: &Snapshot, topology: &Topology) -> Refusal {
@@ -83,27 +71,16 @@ fn not_this_kind(seen: &Snapshot, topology: &Topology) -> Refusal {
     Refusal::new(&rules::NOT_THIS_KIND, format!("{name} is {what}: {instead}")).kubectl(&format!("scale sts {name} --replicas 0"))
 }
 
-/// The image each database container really runs, by pod (safety B8).
-pub(super) fn images(seen: &Snapshot) -> BTreeMap<String, String> {
-    let container = &seen.objects.stateful_set.layout.container;
-    let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
-    pods.filter_map(|pod| {
-        let own = pod.containers.iter().find(|known| known.name == *container)?;
-        Some((pod.name.clone(), own.image_id.clone()))
-    })
-    .collect()
-}
-
 pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     let set = &seen.objects.stateful_set;
-    let now = Range::of(set);
+    let (now, last) = (Range::of(set), memo.founder()?);
     if let Some(decision) = changed_outside(seen, memo) {
         return Ok(decision);
     }
     if set.deletes_claims_when_scaled {
         // Set to Retain before the first member stopped: somebody else has put it back.
         let mine = memo.deleted_claims && now == memo.range;
-        return Ok(if mine { Decision::Go(forecast(seen, memo, now)) } else { Decision::Refuse(deletes_again(seen)) });
+        return Ok(if mine { Decision::Go(forecast(seen, memo, last, now)) } else { Decision::Refuse(deletes_again(seen)) });
     }
     if let Some(refusal) = claim_going(seen)? {
         return Ok(Decision::Refuse(refusal));
@@ -112,22 +89,22 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
         return Ok(wait(format!("{} is stopping", pod.name), LEAVE));
     }
     if now.replicas > 0 {
-        return Ok(match together(seen, &now.ordinals().collect(), memo.state_uuid) {
+        return Ok(match together(seen, &now.ordinals().collect(), last.state_uuid) {
             Err(why) => wait(why, AGREE),
-            Ok(()) => Decision::Go(forecast(seen, memo, now)),
+            Ok(()) => Decision::Go(forecast(seen, memo, last, now)),
         });
     }
     if memo.range.ordinals().any(|ordinal| !memo.closed.contains_key(&ordinal)) {
-        return Ok(Decision::Go(forecast(seen, memo, now)));
+        return Ok(Decision::Go(forecast(seen, memo, last, now)));
     }
-    if let Some(refusal) = not_last(seen, memo) {
+    if let Some(refusal) = not_last(seen, memo, last) {
         return Ok(Decision::Refuse(refusal));
     }
-    Ok(if memo.recorded { Decision::Done } else { Decision::Go(forecast(seen, memo, now)) })
+    Ok(if memo.recorded { Decision::Done } else { Decision::Go(forecast(seen, memo, last, now)) })
 }
 
 /// Everything from `now` on.
-fn forecast(seen: &Snapshot, memo: &Memo, now: Range) -> Plan {
+fn forecast(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Plan {
     let mut steps = Vec::new();
     if seen.objects.stateful_set.deletes_claims_when_scaled {
         let undo = Some(Action::WhenScaled { delete: true });
@@ -151,13 +128,13 @@ fn forecast(seen: &Snapshot, memo: &Memo, now: Range) -> Plan {
         steps.push(step);
     }
     if memo.range.ordinals().any(|ordinal| !memo.closed.contains_key(&ordinal)) {
-        let last = seen.pod_name(memo.last);
+        let last = seen.pod_name(founder.ordinal);
         let say = format!("read the state files with short-lived pods, and verify that {last} holds everything");
         steps.push(Step::new("read the state files", say, Action::Inspect { ordinals: memo.range.ordinals().collect() }));
     }
     if !memo.recorded {
         // Filled in when it is carried out: only then is it known.
-        let stopped = Box::new(record(seen, memo));
+        let stopped = Box::new(record(seen, memo, founder));
         let say = "write down how it was stopped, for `start`";
         steps.push(Step::new("write it down", say, Action::Record { stopped }));
     }
@@ -168,14 +145,14 @@ fn forecast(seen: &Snapshot, memo: &Memo, now: Range) -> Plan {
     Plan { steps, losses: Vec::new(), notes }
 }
 
-fn record(seen: &Snapshot, memo: &Memo) -> Stopped {
+fn record(seen: &Snapshot, memo: &Memo, founder: Founder) -> Stopped {
     Stopped {
         at: seen.taken,
         by: String::new(),
         range: memo.range,
         deleted_claims: memo.deleted_claims,
-        last: memo.last,
-        state_uuid: memo.state_uuid,
+        last: founder.ordinal,
+        state_uuid: founder.state_uuid,
         positions: memo.closed.clone(),
         images: memo.images.clone(),
         image: seen.objects.stateful_set.layout.image.clone(),
@@ -183,22 +160,22 @@ fn record(seen: &Snapshot, memo: &Memo) -> Stopped {
 }
 
 /// Whether the last one holds all that any of them holds, and says so itself.
-fn not_last(seen: &Snapshot, memo: &Memo) -> Option<Refusal> {
-    let last = memo.closed.get(&memo.last)?;
+fn not_last(seen: &Snapshot, memo: &Memo, founder: Founder) -> Option<Refusal> {
+    let last = memo.closed.get(&founder.ordinal)?;
     let highest = memo.closed.values().map(|closed| closed.seqno).max().flatten();
     let holds = last.safe_to_bootstrap
         && !last.unclean
-        && last.state_uuid == memo.state_uuid
+        && last.state_uuid == founder.state_uuid
         && last.seqno.is_some()
         && last.seqno == highest
-        && memo.closed.values().all(|closed| closed.state_uuid == memo.state_uuid);
+        && memo.closed.values().all(|closed| closed.state_uuid == founder.state_uuid);
     let told =
         memo.closed.iter().map(|(ordinal, closed)| format!("grastate.dat of {}: {}", seen.pod_name(*ordinal), closed.told()));
     (!holds).then(|| {
         let name = &seen.target.name;
         Refusal::new(
             &rules::NOT_LAST,
-            format!("{} stopped last, and its files do not say that it holds everything", seen.pod_name(memo.last)),
+            format!("{} stopped last, and its files do not say that it holds everything", seen.pod_name(founder.ordinal)),
         )
         .because(told)
         .plugin(&format!("galera grastate {name}"))

@@ -24,7 +24,10 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     // The range is somebody else's by now: it is left alone.
     let back = back.unwrap_or_default();
     let up = operation.goal == Goal::Stop && now.replicas > 0;
-    if up && let Err(why) = together(seen, &now.ordinals().collect(), operation.memo.state_uuid) {
+    if up
+        && let Some(founder) = operation.memo.founder
+        && let Err(why) = together(seen, &now.ordinals().collect(), founder.state_uuid)
+    {
         return wait(why, JOIN);
     }
     let mut steps: Vec<Step> = files_back(seen, operation);

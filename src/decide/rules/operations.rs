@@ -101,12 +101,13 @@ started in between: every start, even one that failed, changes `grastate.dat`. A
 
 Compare all members with `kubectl mariadb galera grastate` before one of them founds the cluster again.";
 
-    FOUNDER_ENDED = "MDB716", Error, "The pod that founded the cluster has ended",
-    "The bootstrap pod carries the first member until the others have joined. Its server has ended, and a decision that was made for the \
-state before it must not simply be repeated: clients may have written to it meanwhile.
+    FOUNDER_ENDED = "MDB716", Error, "The pod that founded the cluster has ended again",
+    "The bootstrap pod carries the first member until the others have joined. Its server ended before that, and no other member was \
+Primary. Everything was read again and a member elected anew, because a decision that was made for the state before must not simply be \
+repeated; and the server of that one has ended, too. Something keeps it from running: its configuration, its memory, its volume, a \
+probe that kills it.
 
-See its log. If other members are Primary and Synced by now, `operation resume` goes on with them. If none is, delete the ended pod, and \
-`operation resume` reads the state files again before anything founds a cluster.";
+Its log says what. When that is mended, `operation resume` removes the ended pod, reads all state files again and goes on.";
 
     SECOND_CLUSTER = "MDB717", Error, "A member founded a second cluster and was stopped again",
     "Instead of joining, a member became Primary alone: its start script or its configuration founds a cluster when it thinks it is the \

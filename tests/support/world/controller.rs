@@ -22,11 +22,19 @@ pub struct Controller {
     founder: Option<Founder>,
     /// A founder's server ends at once.
     pub founder_fails: bool,
+    /// The founder ends once, when so many have joined it: evicted, which is a clean leave, or killed.
+    pub founder_ends: Option<FounderEnds>,
     /// A pod of this ordinal founds a cluster of its own instead of joining.
     pub stray: Option<u32>,
     /// The controller does nothing, as if it were down.
     pub idle: bool,
     pub labels: Value,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FounderEnds {
+    pub joined: usize,
+    pub cleanly: bool,
 }
 
 struct Founder {
@@ -77,7 +85,23 @@ impl Cluster {
         }
     }
 
+    fn end_founder(&mut self) {
+        let Some(founder) = self.controller.founder.as_ref().filter(|founder| founder.state == State::Running) else { return };
+        let (ordinal, Some(ends)) = (founder.ordinal, self.controller.founder_ends) else { return };
+        if !self.as_galera().primaries().iter().any(|members| members.contains(&ordinal) && members.len() > ends.joined) {
+            return;
+        }
+        if ends.cleanly {
+            self.as_galera().stop(ordinal);
+        } else {
+            self.as_galera().kill(&[ordinal]);
+        }
+        self.controller.founder_ends = None;
+        self.controller.founder.as_mut().unwrap().state = State::Ended;
+    }
+
     fn tick_founder(&mut self) {
+        self.end_founder();
         let fails = self.controller.founder_fails;
         let Some(founder) = &mut self.controller.founder else { return };
         let ordinal = founder.ordinal;
@@ -88,7 +112,9 @@ impl Cluster {
             }
             State::Leaving => {
                 self.controller.founder = None;
-                self.as_galera().stop(ordinal);
+                if self.engine.runs(ordinal) {
+                    self.as_galera().stop(ordinal);
+                }
             }
             State::Running | State::Ended => {}
         }

@@ -45,7 +45,7 @@ fn memo_of(seen: &Snapshot) -> super::plan::Memo {
 fn a_healthy_cluster_stops_from_the_top_and_the_lowest_is_the_last() {
     let seen = healthy_galera();
     let memo = memo_of(&seen);
-    assert_eq!(memo.last, Ordinal(0));
+    assert_eq!(memo.founder.map(|founder| founder.ordinal), Some(Ordinal(0)));
     let Ok(Decision::Go(plan)) = decide(Goal::Stop, &seen, &memo) else { panic!("no plan") };
     let ids: Vec<&str> = plan.steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["stop db-2", "stop db-1", "stop db-0", "read the state files", "write it down"]);
