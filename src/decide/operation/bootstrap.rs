@@ -17,6 +17,8 @@ const CONFIG: &str = "[galera]\nwsrep_new_cluster=ON\n";
 const INCLUDES: [&str; 2] = ["/etc/mysql/conf.d", "/etc/mysql/mariadb.conf.d"];
 const FILE: &str = "zz-kubectl-mariadb-bootstrap.cnf";
 const VOLUME: &str = "kubectl-mariadb-bootstrap";
+/// The image of the Bitnami chart founds a cluster when this says so, and reads no folder of includes.
+const CHART_SWITCH: &str = "MARIADB_GALERA_CLUSTER_BOOTSTRAP";
 
 /// The pod, made from the set's own template: the same containers, the name by which the others find it, the volumes of its
 /// ordinal. No StatefulSet adopts a pod of this name, and nothing starts its containers again.
@@ -42,10 +44,18 @@ pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Valu
     spec["hostname"] = json!(own);
     spec["subdomain"] = json!(set.service_name);
     spec["volumes"] = json!(volumes(set, &spec, &own));
+    for kind in ["containers", "initContainers"] {
+        spec[kind].as_array_mut().into_iter().flatten().for_each(|container| name_as(container, &own));
+    }
     let name = set.layout.container.as_str();
     let containers = spec["containers"].as_array_mut();
     let database = containers.into_iter().flatten().find(|container| container["name"] == name);
-    mount_switch(database.ok_or_else(|| format!("the pod template has no container {name}"))?);
+    let database = database.ok_or_else(|| format!("the pod template has no container {name}"))?;
+    if set.layout.chart.is_some() {
+        set_variable(database, CHART_SWITCH, "yes");
+    } else {
+        mount_switch(database);
+    }
     // Not as controller: then it would be a member of the set. The garbage collector removes it with the set.
     let owner = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": set.name, "uid": set.uid});
     Ok(json!({
@@ -68,6 +78,26 @@ fn volumes(set: &StatefulSet, spec: &Value, pod: &str) -> Vec<Value> {
     claims.chain(others).chain([switch]).collect()
 }
 
+/// Start scripts tell the member by the name of its pod, which is another one here.
+fn name_as(container: &mut Value, pod: &str) {
+    for variable in container["env"].as_array_mut().into_iter().flatten() {
+        if variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name" {
+            *variable = json!({"name": variable["name"], "value": pod});
+        }
+    }
+}
+
+fn set_variable(container: &mut Value, name: &str, value: &str) {
+    let own = json!({"name": name, "value": value});
+    match container["env"].as_array_mut() {
+        Some(variables) => {
+            variables.retain(|variable| variable["name"] != name);
+            variables.push(own);
+        }
+        None => container["env"] = json!([own]),
+    }
+}
+
 /// As a file among the server's includes it reaches the server through any start script.
 fn mount_switch(database: &mut Value) {
     let mount =
@@ -82,6 +112,7 @@ fn mount_switch(database: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::kubernetes::{Chart, ChartKind};
     use crate::model::testing::healthy_galera;
 
     #[test]
@@ -105,5 +136,20 @@ mod tests {
         assert!(pod["metadata"]["ownerReferences"][0]["controller"].is_null(), "it would be a member");
         let none = json!({"metadata": {"labels": {}}, "spec": {"containers": []}});
         assert!(super::pod(&set, &none, Ordinal(0)).is_err());
+    }
+
+    #[test]
+    fn the_bitnami_image_is_told_by_its_variable_and_by_the_name_of_its_member() {
+        let mut set = healthy_galera().objects.stateful_set;
+        set.layout.chart = Some(Chart { kind: ChartKind::BitnamiGalera, version: None });
+        let name = json!({"name": "MY_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+        let address = json!({"name": "MY_POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}});
+        let no = json!({"name": CHART_SWITCH, "value": "no"});
+        let container = json!({"name": set.layout.container, "env": [name, address, no]});
+        let template = json!({"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [container]}});
+        let pod = pod(&set, &template, Ordinal(1)).unwrap();
+        let yes = json!({"name": CHART_SWITCH, "value": "yes"});
+        assert_eq!(pod["spec"]["containers"][0]["env"], json!([{"name": "MY_POD_NAME", "value": "db-1"}, address, yes]));
+        assert!(pod["spec"]["containers"][0]["volumeMounts"].is_null(), "the image reads no such folder");
     }
 }

@@ -81,13 +81,6 @@ fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
                 .because(set.layout.bootstrap_switches.iter().map(|switch| format!("pod template: {switch}"))),
         );
     }
-    if let Some(chart) = &set.layout.chart {
-        let chart = chart.kind.name();
-        let summary = format!(
-            "{name} is made by the Bitnami chart {chart}, whose image decides by itself who founds a cluster: {verb} does not handle it"
-        );
-        return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("pod template: chart {chart}")]));
-    }
     if set.start + set.replicas > MOST_ORDINALS {
         let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
         return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));

@@ -264,6 +264,13 @@ fn slow_groups(version: Version) -> Vec<Group> {
             ],
         ),
         group(
+            bitnami.clone(),
+            &[
+                ("operations::stop_and_start", KEEPS, operations::stop_and_start),
+                ("recover::all_killed", KEEPS, recover::all_killed),
+            ],
+        ),
+        group(
             operator.clone(),
             &[
                 ("grastate::clean_stop", KEEPS, grastate::operator::clean_stop),

@@ -174,7 +174,9 @@ fn generation(stage: &Stage) -> Result<Value> {
     Ok(set(stage)?["metadata"]["generation"].clone())
 }
 
+/// The pods of the members, and of one that founds the cluster.
 fn pods(stage: &Stage) -> Result<Vec<String>> {
-    let names = stage.cluster.kubectl(&["get", "pods", "-l", "app=db", "-o", "name"])?;
-    Ok(names.lines().filter_map(|line| line.strip_prefix("pod/")).map(str::to_owned).collect())
+    let names = stage.cluster.kubectl(&["get", "pods", "-o", "name"])?;
+    let members = names.lines().filter_map(|line| line.strip_prefix("pod/"));
+    Ok(members.filter(|name| name.starts_with("db-") && !name.contains("helper")).map(str::to_owned).collect())
 }
