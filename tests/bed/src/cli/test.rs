@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bed::progress::spoken;
+use bed::testing::reliability;
 use bed::{Bed, Options};
 
 use super::cargo::{build, cargo};
@@ -67,6 +69,10 @@ pub fn run(bed: &Bed, args: &Args) -> Result<ExitCode> {
     let whole = Options::default();
     outcomes.push(tier("tier 4: the bed", || on_bed(bed, &whole, &["images", "e2e"], args)));
 
+    if args.all {
+        outcomes.push(tier("docs/reliability.md", || written(bed)));
+    }
+
     println!("\n{}", "─".repeat(72));
     for outcome in &outcomes {
         println!("{outcome}");
@@ -108,6 +114,13 @@ fn tier(tier: &'static str, work: impl FnOnce() -> Result<Count>) -> Outcome {
     }
     let took = began.elapsed();
     Outcome { tier, count, broken, took }
+}
+
+/// The page of what the trials of the fault matrix came to, in this run and in those before it.
+fn written(bed: &Bed) -> Result<Count> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reliability.md");
+    std::fs::write(&page, reliability::page(bed.layout().root())?).with_context(|| page.display().to_string())?;
+    Ok(Count::default())
 }
 
 /// One check that passes or fails as a whole.

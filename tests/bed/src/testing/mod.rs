@@ -6,6 +6,7 @@ pub mod keep;
 pub mod ledger;
 pub mod oracle;
 pub mod plugin;
+pub mod reliability;
 pub mod run;
 pub mod shape;
 pub mod user;

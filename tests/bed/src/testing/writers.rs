@@ -92,7 +92,7 @@ impl Writers {
         let mut server = cluster.connect_writer(first.context("no pod to write to")?)?;
         for writer in 0..count {
             server.query_drop(format!(
-                "CREATE TABLE {DATABASE}.w{writer} (id BIGINT UNSIGNED PRIMARY KEY, payload VARCHAR(64) NOT NULL)"
+                "CREATE OR REPLACE TABLE {DATABASE}.w{writer} (id BIGINT UNSIGNED PRIMARY KEY, payload VARCHAR(64) NOT NULL)"
             ))?;
         }
         let stop = Arc::new(AtomicBool::new(false));

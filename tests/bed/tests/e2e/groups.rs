@@ -16,6 +16,7 @@ use bed::testing::cluster::Cluster;
 use bed::testing::faults::Faults;
 use bed::testing::keep;
 use bed::testing::plugin::Plugin;
+use bed::testing::reliability;
 use bed::testing::shape::Shape;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -128,6 +129,7 @@ impl Work {
 
     fn trial(&self, bed: &Bed, plugin: &Plugin, cluster: &mut Option<Cluster>, scenario: &Scenario) -> Outcome {
         let folder = keep::folder(bed, &scenario.name)?;
+        reliability::forget(bed.layout().root(), &scenario.name);
         let outcome = self.play(bed, plugin, cluster, scenario, &folder);
         match &outcome {
             Ok(()) => drop(std::fs::remove_dir_all(&folder)),
@@ -142,7 +144,9 @@ impl Work {
     fn play(&self, bed: &Bed, plugin: &Plugin, cluster: &mut Option<Cluster>, scenario: &Scenario, folder: &Path) -> Result<()> {
         self.fit(bed, cluster)?;
         let cluster = cluster.clone().context("a cluster was started")?;
-        let stage = Stage { cluster, plugin: plugin.clone(), faults: Faults::of(bed), folder: folder.to_owned() };
+        let (trial, root) = (scenario.name.clone(), bed.layout().root().to_owned());
+        let (plugin, faults, folder) = (plugin.clone(), Faults::of(bed), folder.to_owned());
+        let stage = Stage { trial, root, cluster, plugin, faults, folder };
         catch_unwind(AssertUnwindSafe(|| (scenario.body)(&stage))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
             Err(anyhow!("{}", text.unwrap_or("the scenario panicked")))

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bed::testing::oracle;
+use bed::testing::reliability::Record;
 use bed::testing::run::{Ended, wait_until};
-use bed::testing::shape::DATABASE;
 use bed::testing::writers::{Acknowledged, Target, Writers};
 use serde_json::Value;
 
@@ -18,8 +18,9 @@ const LONG: Duration = Duration::from_secs(400);
 
 const WRITERS: usize = 3;
 
-/// Stopped under load and started again: every acknowledged row is there, and the next start is by IST.
+/// Stopped under load and started again: every acknowledged row is there.
 pub fn stop_and_start(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
     let acknowledged = write(stage, || {
         let (took, stopped) = timed(|| done(stage, &["stop", "db", "--yes"], 0))?;
         ensure!(says(&stopped, "db-0 was the last one"), "{}", told(&stopped));
@@ -30,7 +31,16 @@ pub fn stop_and_start(stage: &Stage) -> Result<()> {
         eprintln!("         started in {took:.1} s");
         Ok(())
     })?;
-    whole(stage, &acknowledged)
+    let took = began.elapsed();
+    whole(stage, &acknowledged)?;
+    stage.record(Record {
+        rows: "4".to_owned(),
+        fault: "none: `stop`, then `start`, while writers write".to_owned(),
+        did: "stopped all in order, recorded the last one and verified its files; let exactly that one found the cluster again"
+            .to_owned(),
+        took,
+        acknowledged: Some(acknowledged.rows()),
+    })
 }
 
 /// The plugin is killed in the middle of both; whoever comes next goes on.
@@ -87,8 +97,6 @@ pub fn two_at_once(stage: &Stage) -> Result<()> {
 
 /// Writers write while `work` goes on; gives what was acknowledged to them.
 fn write(stage: &Stage, work: impl FnOnce() -> Result<()>) -> Result<Acknowledged> {
-    let tables: Vec<String> = (0..WRITERS).map(|writer| format!("{DATABASE}.w{writer}")).collect();
-    stage.cluster.sql(0, &format!("DROP TABLE IF EXISTS {}", tables.join(", ")))?;
     let writers = Writers::start(&stage.cluster, &Target::Any, WRITERS, &stage.folder.join("acknowledged"))?;
     thread::sleep(Duration::from_secs(2));
     work()?;

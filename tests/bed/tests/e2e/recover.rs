@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bed::testing::oracle;
+use bed::testing::reliability::Record;
 use bed::testing::run::Ended;
 use bed::testing::writers::{Target, Writers};
 use serde_json::Value;
@@ -77,7 +78,14 @@ pub fn all_killed(stage: &Stage) -> Result<()> {
         written.acknowledged.rows(),
         written.longest_gap.as_secs_f32()
     );
-    oracle::check(&stage.cluster, &written.acknowledged)
+    oracle::check(&stage.cluster, &written.acknowledged)?;
+    stage.record(Record {
+        rows: "2".to_owned(),
+        fault: "all servers killed while writers write, no saved view left".to_owned(),
+        did: format!("stopped what crashed, read and recovered all positions, elected; {}", recovered.document["message"]),
+        took: recovered.took,
+        acknowledged: Some(written.acknowledged.rows()),
+    })
 }
 
 /// Rows 2 and 6: one member was behind when all died. It is not the one that founds the cluster; what was begun can be taken back.
@@ -89,5 +97,12 @@ pub fn one_behind(stage: &Stage) -> Result<()> {
     recovered.ended(0, "done")?;
     let begun = recovered.document["begun"].as_array().context("steps")?;
     ensure!(!begun.iter().any(|step| step == "elect db-2"), "{}", recovered.told());
-    is_whole(stage, &history)
+    is_whole(stage, &history)?;
+    stage.record(Record {
+        rows: "2, 6".to_owned(),
+        fault: "one member cut off and behind, then all killed".to_owned(),
+        did: format!("did not elect the one behind; {}", recovered.document["message"]),
+        took: recovered.took,
+        acknowledged: None,
+    })
 }

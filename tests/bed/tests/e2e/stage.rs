@@ -8,12 +8,18 @@ use anyhow::{Result, bail, ensure};
 use bed::testing::cluster::{Cluster, Wsrep};
 use bed::testing::faults::{Faults, Lasting};
 use bed::testing::plugin::{Plugin, Seen};
+use bed::testing::reliability::{self, Record};
 use bed::testing::run::wait_until;
+use bed::testing::shape::Source;
 
 /// Long enough for whatever a healthy machine does by itself.
 pub const SOON: Duration = Duration::from_secs(60);
 
 pub struct Stage {
+    /// `row_2::11.8`.
+    pub trial: String,
+    /// Where the bed keeps what trials leave.
+    pub root: PathBuf,
     pub cluster: Cluster,
     pub plugin: Plugin,
     pub faults: Faults,
@@ -34,6 +40,18 @@ pub struct Expected<'a> {
 }
 
 impl Stage {
+    /// Keeps what this trial came to, for `docs/reliability.md`. The last thing a trial does.
+    pub fn record(&self, record: Record) -> Result<()> {
+        let shape = &self.cluster.shape;
+        let source = match shape.source {
+            Source::Operator => "mariadb-operator",
+            Source::Bitnami => "Bitnami chart",
+            Source::Plain(_) | Source::Habit(_) => "StatefulSet",
+        };
+        let place = (format!("{:?}, {source}", shape.kind), shape.version.to_string());
+        reliability::keep(&self.root, &self.trial, place, record)
+    }
+
     /// Runs `status` as the administrator and compares. Pods get time: the machine may be busy with other clusters.
     pub fn status(&self, expected: &Expected<'_>) -> Result<Seen> {
         let seen = self.plugin.status(&self.cluster, &["--pod-timeout=15s"])?;
