@@ -45,7 +45,7 @@ pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Valu
     spec["subdomain"] = json!(set.service_name);
     spec["volumes"] = json!(volumes(set, &spec, &own));
     for kind in ["containers", "initContainers"] {
-        spec[kind].as_array_mut().into_iter().flatten().for_each(|container| name_as(container, &own));
+        spec.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten().for_each(|container| name_as(container, &own));
     }
     let name = set.layout.container.as_str();
     let containers = spec["containers"].as_array_mut();
@@ -80,7 +80,7 @@ fn volumes(set: &StatefulSet, spec: &Value, pod: &str) -> Vec<Value> {
 
 /// Start scripts tell the member by the name of its pod, which is another one here.
 fn name_as(container: &mut Value, pod: &str) {
-    for variable in container["env"].as_array_mut().into_iter().flatten() {
+    for variable in container.get_mut("env").and_then(Value::as_array_mut).into_iter().flatten() {
         if variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name" {
             *variable = json!({"name": variable["name"], "value": pod});
         }
@@ -134,6 +134,7 @@ mod tests {
         let claims: Vec<&Value> = pod["spec"]["volumes"].as_array().unwrap().iter().map(|volume| &volume["name"]).collect();
         assert!(claims.contains(&&json!("config")) && claims.contains(&&json!(set.claim_templates[0])), "{claims:?}");
         assert!(pod["metadata"]["ownerReferences"][0]["controller"].is_null(), "it would be a member");
+        assert!(pod["spec"].as_object().unwrap().values().all(|value| !value.is_null()), "{pod:#}");
         let none = json!({"metadata": {"labels": {}}, "spec": {"containers": []}});
         assert!(super::pod(&set, &none, Ordinal(0)).is_err());
     }
