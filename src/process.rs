@@ -46,6 +46,9 @@ pub struct Pace {
     pub silence: Duration,
     /// How long an API server that does not answer is waited for.
     pub patience: Duration,
+    /// How long members that see each other again are given to agree: they need some two seconds (experiment V24), and those
+    /// that are killed by their kubelet's back-off in between some more.
+    pub reform: Duration,
 }
 
 impl Default for Pace {
@@ -57,6 +60,7 @@ impl Default for Pace {
             beat: seconds(15),
             silence: seconds(60),
             patience: seconds(120),
+            reform: seconds(60),
         }
     }
 }

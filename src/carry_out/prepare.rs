@@ -33,6 +33,8 @@ pub enum Prepared {
     Wait {
         why: String,
         limit: Duration,
+        /// If it has not come by then, something is to be done.
+        then: bool,
     },
     Refused(Refusal),
     Ready(Box<Ready>),
@@ -53,6 +55,8 @@ pub struct Preparation<'a> {
     pub pace: Pace,
     /// The user says that GitOps is paused.
     pub gitops_paused: bool,
+    /// What comes by itself was waited for as long as it may take.
+    pub waited: bool,
 }
 
 /// The set as the API server wrote it.
@@ -85,7 +89,8 @@ impl Preparation<'_> {
         match judge(&first)? {
             Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
             Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
-            Beginning::Wait { why, limit } => return Ok(Prepared::Wait { why, limit }),
+            Beginning::Wait { then: Some(_), .. } if self.waited => {}
+            Beginning::Wait { why, limit, then } => return Ok(Prepared::Wait { why, limit, then: then.is_some() }),
             Beginning::Begin(_) => {}
         }
         // For 6.3 s after a cut both halves say Primary.
@@ -96,7 +101,8 @@ impl Preparation<'_> {
         let memo = match judge(&seen)? {
             Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
             Beginning::Refuse(refusal) => return Ok(Prepared::Refused(refusal)),
-            Beginning::Wait { why, limit } => return Ok(Prepared::Wait { why, limit }),
+            Beginning::Wait { then: Some(memo), .. } if self.waited => *memo,
+            Beginning::Wait { why, limit, then } => return Ok(Prepared::Wait { why, limit, then: then.is_some() }),
             Beginning::Begin(memo) => *memo,
         };
         Ok(match decide(self.goal, &seen, &memo).map_err(unseen)? {

@@ -136,14 +136,14 @@ fn shown(answer: Result<Answer, Failure>, printer: &mut Printer) -> Exit {
 async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gitops_paused: bool) -> Result<Answer, Failure> {
     let (clock, pace) = (desk.process.clock, desk.process.pace);
     let told = Told { target, goal, flags: desk.flags.clone() };
-    let preparation = Preparation { api, target, goal, depth: desk.depth, pace, gitops_paused };
+    let mut preparation = Preparation { api, target, goal, depth: desk.depth, pace, gitops_paused, waited: false };
     let (signals, dry_run) = (desk.process.signals, desk.write.dry_run != DryRun::None);
     let first = async {
         let set = whole_set(api, target).await?;
         let held = Held::read(api, target, desk.holder.clone(), clock, pace.patience).await?;
-        let ready = match awaited(desk, &preparation, &set, &held).await? {
-            Prepared::Wait { why, limit } if dry_run => return Ok(Err(told.would_wait(&why, limit))),
-            Prepared::Wait { why, limit } => return Ok(Err(told.waited(&why, limit))),
+        let ready = match awaited(desk, &mut preparation, &set, &held).await? {
+            Prepared::Wait { why, limit, .. } if dry_run => return Ok(Err(told.would_wait(&why, limit))),
+            Prepared::Wait { why, limit, .. } => return Ok(Err(told.waited(&why, limit))),
             Prepared::Nothing(why) => return Ok(Err(told.nothing(why))),
             Prepared::Refused(refusal) => return Ok(Err(told.refused(&refusal, false))),
             Prepared::Ready(ready) => ready,
@@ -174,17 +174,25 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gito
 }
 
 /// What is found once that has come which comes by itself, or the wait for it, if it was too long.
-async fn awaited(desk: &mut Desk<'_>, preparation: &Preparation<'_>, set: &Value, held: &Held<'_>) -> Result<Prepared, Failure> {
+async fn awaited(
+    desk: &mut Desk<'_>,
+    preparation: &mut Preparation<'_>,
+    set: &Value,
+    held: &Held<'_>,
+) -> Result<Prepared, Failure> {
     let began = Instant::now();
     let mut told = String::new();
     loop {
-        let (why, limit) = match preparation.prepare(set, &held.journal).await? {
-            Prepared::Wait { why, limit } => (why, limit),
+        let (why, limit, then) = match preparation.prepare(set, &held.journal).await? {
+            Prepared::Wait { why, limit, then } => (why, limit, then),
             found => return Ok(found),
         };
         let late = desk.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        if desk.write.dry_run != DryRun::None || late || began.elapsed() >= limit {
-            return Ok(Prepared::Wait { why, limit });
+        let long = began.elapsed() >= limit.min(desk.process.pace.reform);
+        if then && long && !late {
+            preparation.waited = true;
+        } else if desk.write.dry_run != DryRun::None || late || began.elapsed() >= limit {
+            return Ok(Prepared::Wait { why, limit, then });
         }
         if told != why {
             let progress = Progress::new(&Event::Waits { why: &why });

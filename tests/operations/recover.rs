@@ -36,6 +36,22 @@ async fn a_cluster_of_which_no_server_runs_is_whole_again() {
     }
 }
 
+/// The one that still answers was cut off while the others went on, and then those died: `pc.bootstrap` on it would lose rows.
+#[tokio::test]
+async fn who_lives_without_a_quorum_does_not_found_over_the_rows_of_the_dead() {
+    let mut cluster = cluster(true);
+    cluster.as_galera().cut(&[&[0, 1], &[2]]);
+    cluster.as_galera().write(0, 7);
+    cluster.as_galera().kill(&[0, 1]);
+    cluster.as_galera().heal();
+    (0..2).for_each(|ordinal| cluster.crash_loop(ordinal));
+    let world = World::with([cluster]);
+    let server = serve(&world, &Fates::default()).await;
+    let run = played(&server, RECOVER, 0).await;
+    assert_eq!(standing(&world), runs(false), "{}", run.stderr);
+    assert!(run.stderr.contains("db-2 runs without a quorum") && run.stderr.contains("let db-0 found"), "{}", run.stderr);
+}
+
 #[tokio::test]
 async fn two_histories_are_for_nobody_to_choose_and_what_was_begun_is_put_back() {
     let world = outage(false);

@@ -149,6 +149,7 @@ pub const QUICK: Pace = Pace {
     beat: Duration::from_secs(20),
     silence: Duration::from_millis(300),
     patience: Duration::from_secs(2),
+    reform: Duration::from_millis(300),
 };
 
 /// The same, with everything that is waited for in an operation as short as can be.

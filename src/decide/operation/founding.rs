@@ -68,9 +68,9 @@ fn over(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, ended: Optio
     }
     if now.replicas > 0 {
         match route(seen) {
-            Route::Wait { why, limit } => return wait(why, limit),
+            Route::Wait { why, limit, .. } => return wait(why, limit),
             Route::Refused(finding) => return Decision::Refuse(Refusal::of(&finding)),
-            Route::Nothing | Route::Rebuild(_) | Route::Promote { .. } | Route::Bootstrap => {}
+            Route::Nothing | Route::Rebuild(_) | Route::Bootstrap { .. } => {}
         }
     }
     let mut steps = Vec::new();

@@ -80,10 +80,11 @@ impl Goal {
 pub enum Beginning {
     /// Nothing to do, and why.
     Nothing(String),
-    /// It comes by itself: what is waited for, and how long that may take.
+    /// It comes by itself: what is waited for, and how long that may take. `then`: what to begin with if it has not come.
     Wait {
         why: String,
         limit: Duration,
+        then: Option<Box<Memo>>,
     },
     Begin(Box<Memo>),
     Refuse(Refusal),

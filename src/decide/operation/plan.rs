@@ -315,6 +315,9 @@ pub struct Recovery {
     /// What position recovery told.
     #[serde(default)]
     pub positions: BTreeMap<Ordinal, Recovered>,
+    /// It was waited for the members to find each other again, and they did not.
+    #[serde(default)]
+    pub waited: bool,
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,

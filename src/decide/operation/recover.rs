@@ -3,7 +3,7 @@
 //!
 //! Up to the election nothing is certain but the way to it. So the plan is confirmed twice: once to look, once to found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason};
 use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
@@ -16,14 +16,18 @@ use crate::model::snapshot::Snapshot;
 use super::Beginning;
 use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
-use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
+use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Recovery, Refusal, Step};
 use super::preflight::claim_going;
 
 pub(super) fn begin(seen: &Snapshot) -> Beginning {
     match route(seen) {
         Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
-        Route::Wait { why, limit } => Beginning::Wait { why, limit },
-        Route::Bootstrap => Beginning::Begin(Box::new(Memo::new(seen))),
+        Route::Wait { why, limit, then } => {
+            let recovery = Recovery { waited: true, ..Recovery::default() };
+            let then = then.map(|_| Box::new(Memo { recovery, ..Memo::new(seen) }));
+            Beginning::Wait { why, limit, then }
+        }
+        Route::Bootstrap { .. } => Beginning::Begin(Box::new(Memo::new(seen))),
         other => Beginning::Refuse(no_way(seen, &other)),
     }
 }
@@ -57,7 +61,6 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
 
 /// Nobody is elected yet.
 fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
-    let set = &seen.objects.stateful_set;
     if Groups::of(seen).primaries().next().is_some() {
         // Somebody came up meanwhile: joining it is right, and a bootstrap would make a second cluster (safety A1).
         return Ok(match route(seen) {
@@ -68,10 +71,12 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     if let Some(refusal) = claim_going(seen)? {
         return Ok(Decision::Refuse(refusal));
     }
-    if now.replicas > 0 && !set.deletes_claims_when_scaled {
+    let mut notes = Vec::new();
+    if now.replicas > 0 {
         match route(seen) {
-            Route::Bootstrap => {}
-            Route::Wait { why, limit } => return Ok(wait(why, limit)),
+            Route::Bootstrap { alive } => notes.extend(stopped_too(seen, &alive)),
+            Route::Wait { then: Some(alive), .. } if memo.recovery.waited => notes.extend(stopped_too(seen, &alive)),
+            Route::Wait { why, limit, .. } => return Ok(wait(why, limit)),
             other => return Ok(Decision::Refuse(no_way(seen, &other))),
         }
     }
@@ -84,10 +89,10 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     let mut steps = looking(seen, memo, now);
     if !steps.is_empty() {
         let name = &seen.target.name;
-        let notes = vec![format!(
+        notes.push(format!(
             "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
              `kubectl mariadb operation abort {name}` puts everything back."
-        )];
+        ));
         return Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }));
     }
     let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
@@ -110,6 +115,18 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
         Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, reasons))),
         Outcome::NotNeeded { .. } => Err(Why::Failed("a stopped cluster has a primary component".to_owned())),
     }
+}
+
+/// Servers that still run, without a quorum.
+fn stopped_too(seen: &Snapshot, alive: &BTreeSet<Ordinal>) -> Option<String> {
+    let pods: Vec<String> = alive.iter().map(|ordinal| seen.pod_name(*ordinal)).collect();
+    (!pods.is_empty()).then(|| {
+        format!(
+            "{} runs without a quorum and serves nobody; it is stopped, too. `pc.bootstrap` on it would be faster, and would throw \
+             away what the others may have written after they lost it: their files tell.",
+            pods.join(", ")
+        )
+    })
 }
 
 /// Every step up to the election: empty once all is known.
@@ -239,15 +256,7 @@ fn no_way(seen: &Snapshot, route: &Route) -> Refusal {
             let refusal = Refusal::new(&rules::NEEDS_COPY, summary).because(members.values().cloned());
             pods.iter().fold(refusal, |refusal, pod| refusal.kubectl(&format!("delete pod {pod}")))
         }
-        Route::Promote { on, dead, .. } => {
-            let pod = seen.pod_name(*on);
-            let because = dead.iter().map(|(ordinal, proof)| format!("{} is dead: {proof}", seen.pod_name(*ordinal)));
-            let summary = format!("{pod} lives without a quorum, and can be told to go on alone: nobody of the others runs");
-            Refusal::new(&rules::GO_ON_ALONE, summary)
-                .because(because)
-                .plugin(&format!("sql {name} --write --on {pod} -e 'SET GLOBAL wsrep_provider_options=\"pc.bootstrap=YES\"'"))
-        }
-        Route::Nothing | Route::Wait { .. } | Route::Bootstrap => {
+        Route::Nothing | Route::Wait { .. } | Route::Bootstrap { .. } => {
             let summary = format!("{name} has changed meanwhile: a server is Primary again");
             Refusal::new(&rules::CHANGED_OUTSIDE, summary).plugin(&format!("status {name}"))
         }

@@ -34,15 +34,15 @@ const TRANSFER: Duration = Duration::from_secs(3600);
 pub enum Route {
     /// Every member that the set wants is Synced in the one primary component.
     Nothing,
-    /// It comes back by itself: what is waited for, and how long that may take.
-    Wait { why: String, limit: Duration },
+    /// It comes back by itself: what is waited for, and how long that may take. `then`: if it has not come by then it never
+    /// does, and a bootstrap is right; these live without a quorum.
+    Wait { why: String, limit: Duration, then: Option<BTreeSet<Ordinal>> },
     /// The cluster lives without these, and what is wrong with each does not heal: it needs a fresh copy.
     Rebuild(BTreeMap<Ordinal, String>),
-    /// A component lives and has no quorum, and whoever is missing is proven dead: `on` may be told to go on alone with its
-    /// component (`pc.bootstrap`, safety A9).
-    Promote { on: Ordinal, with: BTreeSet<Ordinal>, dead: BTreeMap<Ordinal, Proof> },
-    /// No server of the cluster runs on: one of them must found it again from its files.
-    Bootstrap,
+    /// No primary component is left, and none comes back by itself: one member must found the cluster again from its files.
+    /// `alive` run without a quorum. They are not told to go on alone (`pc.bootstrap`, safety A9): whoever is dead may have
+    /// been the majority that went on without them, and only its files tell.
+    Bootstrap { alive: BTreeSet<Ordinal> },
     /// Nothing that could be done here is right: the finding that stands in the way.
     Refused(Box<Finding>),
 }
@@ -95,7 +95,7 @@ pub fn route(seen: &Snapshot) -> Route {
         return Route::Refused(Box::new(stop.clone()));
     }
     if let Some(moving) = findings.iter().find(|finding| finding.rule.code == galera::RENEGOTIATING.code) {
-        return Route::Wait { why: moving.summary.clone(), limit: REFORM };
+        return Route::Wait { why: moving.summary.clone(), limit: REFORM, then: None };
     }
     if !matches!(Topology::of(seen), Topology::Galera | Topology::Unknown { .. }) {
         let finding = Finding::new(&galera::WITHOUT_GALERA, format!("{} is no Galera cluster", seen.target.name));
@@ -152,7 +152,7 @@ fn of_members(seen: &Snapshot, findings: &[Finding]) -> Route {
     });
     let mut says: Vec<String> = says.collect();
     says.dedup();
-    Route::Wait { why: says.join("; "), limit: TRANSFER }
+    Route::Wait { why: says.join("; "), limit: TRANSFER, then: None }
 }
 
 fn is_synced(seen: &Snapshot, ordinal: Ordinal) -> bool {
@@ -179,14 +179,13 @@ fn of_hidden(seen: &Snapshot, hidden: &[Ordinal], findings: &[Finding]) -> Route
 fn of_all_down(findings: &[Finding]) -> Route {
     let down = [galera::ALL_DOWN.code, kubernetes::NOBODY_RUNS.code, kubernetes::NO_PODS.code];
     if findings.iter().any(|finding| down.contains(&finding.rule.code)) {
-        return Route::Bootstrap;
+        return Route::Bootstrap { alive: BTreeSet::new() };
     }
     let why = findings.first().map_or_else(|| "the servers are starting".to_owned(), |finding| finding.summary.clone());
-    Route::Wait { why, limit: REFORM }
+    Route::Wait { why, limit: REFORM, then: None }
 }
 
-/// Servers answer, and none is Primary. The largest component is the one to go on, if the others are proven dead; otherwise
-/// it becomes Primary by itself once they are back.
+/// Servers answer, and none is Primary. They become so by themselves when the others are back, unless those are proven dead.
 fn of_component(seen: &Snapshot, groups: &Groups, findings: &[Finding]) -> Route {
     let component = &groups.components[0];
     let missing: BTreeSet<Ordinal> = seen
@@ -196,23 +195,19 @@ fn of_component(seen: &Snapshot, groups: &Groups, findings: &[Finding]) -> Route
         .chain(seen.objects.stateful_set.wanted())
         .filter(|ordinal| !component.ordinals.contains(ordinal))
         .collect();
-    let dead: BTreeMap<Ordinal, Proof> = missing.iter().filter_map(|ordinal| Some((*ordinal, proof(seen, *ordinal)?))).collect();
-    match component.ordinals.first() {
-        Some(on) if groups.components.len() == 1 && dead.len() == missing.len() && !missing.is_empty() => {
-            Route::Promote { on: *on, with: component.ordinals.clone(), dead }
-        }
-        _ => {
-            let open: Vec<String> =
-                missing.iter().filter(|ordinal| !dead.contains_key(ordinal)).map(|ordinal| seen.pod_name(*ordinal)).collect();
-            let why = if open.is_empty() {
-                findings.first().map_or_else(String::new, |finding| finding.summary.clone())
-            } else {
-                format!(
-                    "the cluster goes on by itself when {} is back: it is not proven that its server is dead",
-                    open.join(", ")
-                )
-            };
-            Route::Wait { why, limit: REFORM }
-        }
+    let dead: BTreeSet<Ordinal> = missing.iter().copied().filter(|ordinal| proof(seen, *ordinal).is_some()).collect();
+    if groups.components.len() == 1 && dead.len() == missing.len() && !missing.is_empty() {
+        return Route::Bootstrap { alive: component.ordinals.clone() };
     }
+    // Who is seen to wait for the others, or seen to be dead, hides no primary component.
+    let accounted = |ordinal: &Ordinal| dead.contains(ordinal) || standing(seen, *ordinal) == Standing::Quiet;
+    let then = missing.iter().all(accounted).then(|| groups.components.iter().flat_map(|one| &one.ordinals).copied().collect());
+    let open: Vec<String> =
+        missing.iter().filter(|ordinal| !dead.contains(ordinal)).map(|ordinal| seen.pod_name(*ordinal)).collect();
+    let why = if open.is_empty() {
+        findings.first().map_or_else(String::new, |finding| finding.summary.clone())
+    } else {
+        format!("the cluster goes on by itself when {} is back: it is not proven that its server is dead", open.join(", "))
+    };
+    Route::Wait { why, limit: REFORM, then }
 }

@@ -9,8 +9,11 @@ same moment, even cleanly (2 of 5 rounds on 10.11).
 If the missing members can come back (a network cut, pods that restart), wait: the parts find each other and are Primary again within \
 2 s of seeing each other.
 
-If the missing members are known to be dead (their container reported as terminated by a Ready node, or their Node object gone), run \
-on *one* of the members that answer: `SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'` (on 11.8, where that variable is \
+If the missing members are known to be dead (their container reported as terminated by a Ready node, or their Node object gone), \
+`kubectl mariadb galera recover` reads the files of all, also of the dead, before one of them founds the cluster again.
+
+The short way by hand, only if it is also known that the dead did not go on without the members that answer: run on *one* of those \
+`SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'` (on 11.8, where that variable is \
 read-only: `SET GLOBAL wsrep_provider_pc_bootstrap=ON`). It acts at once, keeps connections and the state UUID, and takes the other \
 members of the same component along. Each missing member must then take a full state transfer: remove `grastate.dat` and \
 `gvwstate.dat` from its data directory before its server starts again.

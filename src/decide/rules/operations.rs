@@ -158,12 +158,4 @@ with that list in hand. `operation abort` puts the set back to what it was.";
     "The cluster has a primary component, so nothing has to be recovered; a member is outside of it and will not come back by itself: it was \
 voted out, has left for good, or holds another history. Its data is taken anew from the others when its pod is deleted and the server \
 starts again, by a full state transfer. What only this member holds is lost by that.";
-
-    GO_ON_ALONE = "MDB725", Error, "A member lives without a quorum, and the others are dead",
-    "The servers that answer are not Primary, because more than half of the last primary component is gone without a goodbye. All that are \
-missing are proven dead: their node says that they ended, or is gone, or is marked out of service. Then one of the living may be told to \
-be Primary with those it sees. On a server that still runs this is better than a new start: nothing is lost and it takes no time.
-
-Never do it while a missing server may run: both halves would take writes, and one of them would be thrown away. The missing members \
-must take a full copy afterwards. On 11.8 the statement is `SET GLOBAL wsrep_provider_pc_bootstrap=ON`.";
 }

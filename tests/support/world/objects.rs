@@ -69,9 +69,14 @@ impl Cluster {
         if let Pod::Pending(message) = &member.pod {
             conditions.push(json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }));
         }
+        let last = match &member.pod {
+            // As the kubelet tells it of a container that waits for its next start.
+            Pod::Waiting { reason: "CrashLoopBackOff", .. } => json!({ "terminated": { "exitCode": 1, "reason": "Error" } }),
+            _ => json!({}),
+        };
         let statuses = if node {
             json!([{ "name": "mariadb", "image": self.image, "imageID": format!("{}@sha256:1", self.image), "ready": ready,
-                "restartCount": member.restarts, "state": state, "lastState": {} }])
+                "restartCount": member.restarts, "state": state, "lastState": last }])
         } else {
             json!([])
         };
