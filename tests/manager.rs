@@ -143,13 +143,58 @@ async fn a_fleet_asks_for_all_objects_at_once() {
     enterprise.operator().group = "enterprise.mariadb.com";
     let world = World::with(managed.chain([enterprise, Cluster::galera("other", "plain", 3)]));
     let server = world.serve().await;
-    let seen = observe::fleet(&server.api().await, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap();
+    let fleet = observe::fleet(&server.api().await, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap();
+    assert_eq!((fleet.unmade, fleet.unlisted), (Vec::new(), None));
     let managers: Vec<Option<ApiGroup>> =
-        seen.iter().map(|snapshot| snapshot.objects.manager.view().map(|view| view.group)).collect();
+        fleet.clusters.iter().map(|snapshot| snapshot.objects.manager.view().map(|view| view.group)).collect();
     assert_eq!(managers[..2], [Some(ApiGroup::Enterprise), None]);
     assert_eq!(managers[2..], [Some(ApiGroup::MariaDb); 5]);
     let text = server.log().text();
     let lists = text.lines().filter(|line| line.contains("GET") && !line.contains("/exec")).count();
-    // Eight of any fleet (see `look`); the older group, two kinds of backups of each of two groups, jobs.
-    assert_eq!(lists, 8 + 1 + 2 * 2 + 1, "{text}");
+    // Nine of any fleet (see `look`); the older group, two kinds of backups of each of two groups, jobs.
+    assert_eq!(lists, 9 + 1 + 2 * 2 + 1, "{text}");
+}
+
+/// Whatever its group, and though nothing that is there names it; as many requests as for any other fleet of these groups.
+#[tokio::test]
+async fn an_object_without_a_set_is_found_in_every_group() {
+    let groups = [("k8s.mariadb.com", 0), ("enterprise.mariadb.com", 1), ("mariadb.mmontes.io", 1), ("database.mmontes.io", 1)];
+    for (group, older) in groups {
+        let unmade = |number| {
+            let mut cluster = Cluster::galera("other", &format!("lost{number}"), 3).managed();
+            cluster.operator().group = group;
+            cluster.operator().without_set = true;
+            cluster
+        };
+        let world = World::with((0..7).map(unmade).chain([Cluster::galera("shop", "db", 3)]));
+        let server = world.serve().await;
+        let fleet = observe::fleet(&server.api().await, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap();
+        let names: Vec<String> = fleet.unmade.iter().map(|unmade| unmade.target().to_string()).collect();
+        assert_eq!((names.len(), names[0].as_str(), fleet.clusters.len()), (7, "other/lost0", 1), "{group}");
+        let text = server.log().text();
+        let requests = text.lines().filter(|line| line.contains("GET") && !line.contains("/exec")).count();
+        // Nodes of the only cluster one by one.
+        assert_eq!(requests, 8 + 3 + older, "{text}");
+        let target = Target { namespace: "other".into(), name: "lost0".into() };
+        let failure = observe::cluster(&server.api().await, &target, depth()).await.unwrap_err();
+        assert!(failure.message.starts_with("MariaDB lost0 in namespace other has no StatefulSet: "), "{failure}");
+        let selected = observe::fleet(&server.api().await, Scope::AllNamespaces, Some("app=db"), depth(), |_| {}).await;
+        assert_eq!(selected.unwrap().unmade, []);
+    }
+}
+
+/// Who may not list the objects is told so where there are such objects, and not where their kind is unknown.
+#[tokio::test]
+async fn what_may_not_be_listed_is_missed_only_where_it_is_served() {
+    let world = World::with([Cluster::galera("shop", "db", 3), Cluster::galera("shop", "managed", 3).managed()]);
+    world.lock().denied.insert("list mariadbs");
+    let unlisted = async |world: &Shared| {
+        let api = world.serve().await.api().await;
+        observe::fleet(&api, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap().unlisted
+    };
+    let forbidden = Why::Forbidden("list mariadbs.k8s.mariadb.com in all namespaces".into());
+    assert_eq!(unlisted(&world).await, Some(forbidden));
+    let world = World::with([Cluster::galera("shop", "db", 3)]);
+    world.lock().denied.insert("list mariadbs");
+    assert_eq!(unlisted(&world).await, None);
 }

@@ -167,10 +167,31 @@ async fn a_managed_cluster_says_by_whom_and_does_without_what_may_not_be_read() 
 
 #[tokio::test]
 async fn an_object_of_the_operator_without_its_set_is_an_answer() {
-    let mut cluster = Cluster::galera("shop", "db", 3).managed();
-    cluster.operator().without_set = true;
-    cluster.operator().condition("Ready", "False", "Failed", "Error reconciling ConfigMap: no rights");
-    insta::assert_snapshot!("without_set", shown([cluster], STATUS).await);
+    let on_paper = || {
+        let mut cluster = Cluster::galera("shop", "db", 3).managed();
+        cluster.operator().without_set = true;
+        cluster.operator().condition("Ready", "False", "Failed", "Error reconciling ConfigMap: no rights");
+        cluster
+    };
+    insta::assert_snapshot!("without_set", shown([on_paper()], STATUS).await);
+    insta::assert_snapshot!("without_set_of_that_kind", shown([on_paper()], &["status", "sts/db", "-n", "shop"]).await);
+    let others = || [Cluster::replication("bank", "ledger", 2), on_paper(), Cluster::replication("shop", "cache", 1)];
+    insta::assert_snapshot!("fleet_without_set", shown(others(), &["status", "-A"]).await);
+    insta::assert_snapshot!("only_without_set", shown([on_paper()], &["status", "-n", "shop"]).await);
+    let names = shown(others(), &["status", "-n", "shop", "-o", "name"]).await;
+    assert!(names.contains("\nmariadb.k8s.mariadb.com/db\nstatefulset.apps/cache\n"), "{names}");
+    let server = World::with(others()).serve().await;
+    let lines = run(&server, &["status", "-A", "-o", "jsonl"]).await.stdout;
+    let documents: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(documents.len(), 4, "{lines}");
+    let own = documents[..3].iter().find(|document| document["name"] == "db").unwrap();
+    assert_eq!((own["setExists"].as_bool(), own["findings"][0]["code"].as_str()), (Some(false), Some("MDB525")));
+    assert_eq!(documents[3]["items"][0]["name"], "db");
+    let world = World::with(others());
+    world.lock().denied.extend(["list mariadbs", "get mariadbs"]);
+    let server = world.serve().await;
+    insta::assert_snapshot!("fleet_without_mariadbs_right", run(&server, &["status", "-A"]).await.text(&server));
+    insta::assert_snapshot!("name_without_mariadbs_right", run(&server, STATUS).await.text(&server));
     let plain = shown([Cluster::galera("shop", "db", 3)], &["status", "mariadb/db", "-n", "shop"]).await;
     insta::assert_snapshot!("not_a_mariadb", plain);
     let managed = shown([Cluster::galera("shop", "db", 3).managed()], &["status", "mariadb/db", "-n", "shop"]).await;

@@ -18,6 +18,7 @@ pub mod custody;
 pub mod disruption;
 pub mod exec;
 pub mod flags;
+pub mod groups;
 pub mod log;
 pub mod names;
 pub mod objects;
@@ -95,7 +96,7 @@ impl Ask<'_> {
         let resource = api_group.map_or_else(|| self.resource.to_owned(), |group| format!("{}.{group}", self.resource));
         let place = match self.namespace {
             Some(namespace) => format!(" in namespace {namespace}"),
-            None if matches!(self.resource, "nodes" | "persistentvolumes") => String::new(),
+            None if matches!(self.resource, "nodes" | "persistentvolumes" | "/apis") => String::new(),
             None => " in all namespaces".to_owned(),
         };
         format!("{} {resource}{place}", self.verb)

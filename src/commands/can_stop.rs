@@ -85,7 +85,7 @@ async fn ask(api: &Api, request: &Request, args: &cli::CanStop, depth: Depth) ->
     };
     let one = request.connection.namespace.as_deref();
     let scope = one.map_or(Scope::AllNamespaces, Scope::Namespace);
-    let seen = observe::fleet_where(api, scope, None, depth, |seen| !on(seen, &nodes).is_empty(), |_| ()).await;
+    let seen = observe::clusters(api, scope, depth, |seen| !on(seen, &nodes).is_empty()).await;
     let seen = seen.map_err(|failure| match (failure.kind, one) {
         (Kind::Forbidden, None) => {
             failure.hint("a node is shared by all namespaces; with -n only the clusters of one are asked about")

@@ -54,7 +54,7 @@ fn nothing(failure: &Failure) -> Seen {
 
 async fn clusters(api: &Api, everywhere: bool, depth: Depth) -> Fact<Vec<ClusterVersions>> {
     let scope = if everywhere { Scope::AllNamespaces } else { Scope::Namespace(api.namespace()) };
-    match observe::fleet(api, scope, None, depth, |_| {}).await {
+    match observe::clusters(api, scope, depth, |_| true).await {
         Ok(seen) => Fact::Known(seen.iter().map(versions_of).collect()),
         Err(failure) => Fact::Unknown(Why::Failed(failure.message)),
     }

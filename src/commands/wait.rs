@@ -104,7 +104,7 @@ async fn find(api: &Api, args: &cli::Wait) -> Result<StatefulSet, Failure> {
     }
     let mut sets = list_stateful_sets(api, Scope::Namespace(namespace), None).await?;
     match sets.len() {
-        0 => Err(nothing(Scope::Namespace(namespace), None)),
+        0 => Err(nothing(Scope::Namespace(namespace), None, None)),
         1 => Ok(sets.remove(0)),
         count => {
             let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();

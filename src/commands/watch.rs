@@ -137,7 +137,7 @@ async fn find(api: &crate::api::Api, args: &cli::Status) -> Result<Watched, Fail
     let scope = if args.all_namespaces { Scope::AllNamespaces } else { Scope::Namespace(api.namespace()) };
     let sets = list_stateful_sets(api, scope, args.selector.as_deref()).await?;
     match &sets[..] {
-        [] => Err(nothing(scope, args.selector.as_deref())),
+        [] => Err(nothing(scope, args.selector.as_deref(), None)),
         [only] if !args.all_namespaces => Ok(Watched::one(only)),
         _ => Ok(Watched::Many {
             namespace: (!args.all_namespaces).then(|| api.namespace().to_owned()),

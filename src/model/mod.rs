@@ -25,5 +25,6 @@ pub mod target_name;
 pub(crate) mod testing;
 pub mod topology;
 pub mod transfer;
+pub mod unmade;
 pub mod version;
 pub mod wsrep;

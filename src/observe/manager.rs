@@ -7,13 +7,14 @@ use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::{joined, within};
-use crate::api::Api;
 use crate::api::objects::{
     BackupOwner, ByNamespace, OwnScope, Scope, get_operator_view, list_backup_runs, list_backups, list_operator_views,
 };
+use crate::api::{Api, groups};
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Owner, StatefulSet};
 use crate::model::manager::Manager;
+use crate::model::names::Target;
 use crate::model::operator::{ApiGroup, Backup, BackupKind, BackupRun, OperatorView};
 
 /// The request for the `MariaDB` object of a set's name, in the group of today: nothing is known of the set yet.
@@ -61,29 +62,49 @@ pub async fn of(api: &Api, set: &StatefulSet, asked: Asked, limit: Duration) -> 
     manager
 }
 
+/// The `MariaDB` objects of one group.
+type Views = Fact<ByNamespace<OperatorView>>;
+
 /// The requests for the `MariaDB` objects of many sets, in the group of today.
-pub struct AskedAll(JoinHandle<Fact<ByNamespace<OperatorView>>>);
+pub struct AskedAll {
+    today: JoinHandle<Views>,
+    /// Where objects without a set are looked for: nothing names their group.
+    served: Option<JoinHandle<Fact<BTreeSet<ApiGroup>>>>,
+}
 
 /// What the operators of many sets say.
 pub struct Managers {
-    views: BTreeMap<ApiGroup, Fact<ByNamespace<OperatorView>>>,
+    views: BTreeMap<ApiGroup, Views>,
+    served: Fact<BTreeSet<ApiGroup>>,
     backups: Backups,
 }
 
 impl AskedAll {
-    pub fn ask(api: &Api, scope: Scope<'_>) -> Self {
-        let (api, scope) = (api.clone(), OwnScope::from(scope));
-        Self(tokio::spawn(async move { list_operator_views(&api, ApiGroup::MariaDb, scope.get()).await }))
+    /// `unmade`: whether objects without a set are wanted as well.
+    pub fn ask(api: &Api, scope: Scope<'_>, unmade: bool) -> Self {
+        let (own, scope) = (api.clone(), OwnScope::from(scope));
+        let today = tokio::spawn(async move { list_operator_views(&own, ApiGroup::MariaDb, scope.get()).await });
+        let api = api.clone();
+        Self { today, served: unmade.then(|| tokio::spawn(async move { groups::of_operators(&api).await })) }
     }
 
     /// Waits for the objects, and asks for whatever else the owners of the sets name: a number of lists that does not
     /// depend on how many sets there are.
-    pub async fn wait(self, api: &Api, groups: BTreeSet<ApiGroup>, scope: Scope<'_>, limit: Duration) -> Managers {
-        let older = groups.iter().copied().filter(|group| *group != ApiGroup::MariaDb);
-        let older = older.map(|group| async move { (group, within(limit, list_operator_views(api, group, scope)).await) });
-        let (today, older, backups) =
-            tokio::join!(within(limit, joined(self.0)), join_all(older), Backups::list(api, groups.clone(), scope, limit));
-        Managers { views: older.into_iter().chain([(ApiGroup::MariaDb, today)]).collect(), backups }
+    pub async fn wait(self, api: &Api, owners: BTreeSet<ApiGroup>, scope: Scope<'_>, limit: Duration) -> Managers {
+        let is_older = |group: &ApiGroup| *group != ApiGroup::MariaDb;
+        let of = |group| async move { (group, within(limit, list_operator_views(api, group, scope)).await) };
+        let owned = join_all(owners.iter().copied().filter(is_older).map(of));
+        let others = async {
+            let Some(served) = self.served else { return (Fact::Unknown(Why::NotAsked), Vec::new()) };
+            let served = within(limit, joined(served)).await;
+            let others = served.known().into_iter().flatten().copied().filter(|group| is_older(group) && !owners.contains(group));
+            let others = join_all(others.map(of)).await;
+            (served, others)
+        };
+        let (today, owned, (served, others), backups) =
+            tokio::join!(within(limit, joined(self.today)), owned, others, Backups::list(api, owners.clone(), scope, limit));
+        let views = owned.into_iter().chain(others).chain([(ApiGroup::MariaDb, today)]);
+        Managers { views: views.collect(), served, backups }
     }
 }
 
@@ -104,10 +125,26 @@ impl Managers {
         }
         manager
     }
+
+    /// The objects that none of all `sets` is of.
+    pub fn unmade(&self, sets: &BTreeSet<Target>) -> Vec<OperatorView> {
+        let views = self.views.values().filter_map(|views| views.known().ok()).flat_map(BTreeMap::values).flatten();
+        let has_set =
+            |view: &&OperatorView| sets.contains(&Target { namespace: view.namespace.clone(), name: view.name.clone() });
+        views.filter(|view| !has_set(view)).cloned().collect()
+    }
+
+    /// Why there may be more of them. A group that is not served has none, whoever may list it.
+    pub fn unlisted(&self) -> Option<Why> {
+        match &self.served {
+            Fact::Unknown(why) => Some(why.clone()),
+            Fact::Known(served) => served.iter().find_map(|group| self.views.get(group)?.known().err().cloned()),
+        }
+    }
 }
 
 /// The groups of the operators that own these sets.
-pub fn groups<'a>(sets: impl IntoIterator<Item = &'a StatefulSet>) -> BTreeSet<ApiGroup> {
+pub fn owners<'a>(sets: impl IntoIterator<Item = &'a StatefulSet>) -> BTreeSet<ApiGroup> {
     sets.into_iter().filter_map(|set| set.owner.as_ref().and_then(Owner::operator)).collect()
 }
 

@@ -7,21 +7,21 @@ pub mod watch;
 mod assemble;
 mod certificate;
 mod extras;
+mod fleet;
 mod founder;
 mod manager;
 mod server;
+mod unmade;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{FutureExt, join, join_all, join3, try_join};
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::future::{join_all, join3, try_join};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::api::exec::{ExecEnd, exec_until};
-use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods, list_stateful_sets};
+use crate::api::objects::{OwnedPod, Pods, Scope, get_stateful_set, list_pods};
 use crate::api::script::LOADER;
 use crate::api::{Api, Password, PodRef};
 use crate::failure::{Failure, Kind};
@@ -29,12 +29,13 @@ use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Pod, StatefulSet};
 use crate::model::manager::Manager;
 use crate::model::names::{Ordinal, Target};
-use crate::model::operator::OperatorView;
 use crate::model::snapshot::Snapshot;
 use crate::model::target_name::TargetName;
+use crate::model::unmade::Unmade;
 use crate::process::Clock;
 
 pub use datadirs::{catch, datadirs, homes, in_logs};
+pub use fleet::{Fleet, clusters, fleet};
 pub use founder::founder;
 
 use extras::Extras;
@@ -42,9 +43,6 @@ use probe::{END, Looks, Sample};
 
 /// Ordinals whose pods are listed before the set itself is known: enough for nearly every cluster.
 const LIKELY_ORDINALS: std::ops::Range<u32> = 0..9;
-
-/// Execs under way at once when many clusters are looked at.
-const FAN_OUT: usize = 32;
 
 /// A look prints a few kilobytes; more than this is not ours.
 const MAX_OUTPUT: usize = 1 << 20;
@@ -59,6 +57,13 @@ pub struct Depth {
     pub clock: Clock,
 }
 
+/// What is there under a name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    Cluster(Box<Snapshot>),
+    Unmade(Unmade),
+}
+
 /// The cluster that a user has named, in the namespace in use.
 ///
 /// # Errors
@@ -68,6 +73,21 @@ pub async fn named(api: &Api, name: &TargetName, depth: Depth) -> Result<Snapsho
     let seen = cluster(api, &target, depth).await?;
     is_of_kind(name, &seen)?;
     Ok(seen)
+}
+
+/// The same for whoever can do something with an object that has no set.
+///
+/// # Errors
+/// Those of [`named`], of which `sts/NAME` alone insists on a set.
+pub async fn found(api: &Api, name: &TargetName, depth: Depth) -> Result<Found, Failure> {
+    let target = Target { namespace: api.namespace().to_owned(), name: name.name().to_owned() };
+    let found = look_at(api, &target, depth).await?;
+    match (&found, name) {
+        (Found::Cluster(seen), _) => is_of_kind(name, seen)?,
+        (Found::Unmade(unmade), TargetName::StatefulSet(_)) => return Err(unmade::no_cluster(unmade)),
+        (Found::Unmade(_), _) => {}
+    }
+    Ok(found)
 }
 
 /// Whether the cluster is what the user called it.
@@ -90,6 +110,13 @@ pub fn is_of_kind(name: &TargetName, seen: &Snapshot) -> Result<(), Failure> {
 /// # Errors
 /// The set or its pods could not be read. What a pod or an extra does not tell is an unknown fact, no error.
 pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapshot, Failure> {
+    match look_at(api, target, depth).await? {
+        Found::Cluster(seen) => Ok(*seen),
+        Found::Unmade(unmade) => Err(unmade::no_cluster(&unmade)),
+    }
+}
+
+async fn look_at(api: &Api, target: &Target, depth: Depth) -> Result<Found, Failure> {
     let scope = Scope::Namespace(&target.namespace);
     let extras = Extras::ask(api, scope);
     let asked = manager::Asked::ask(api, &target.namespace, &target.name);
@@ -97,7 +124,10 @@ pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapsho
     let needed = try_join(get_stateful_set(api, &target.namespace, &target.name), list_pods(api, scope, &likely)).await;
     let (set, listed) = match needed {
         Ok(needed) => needed,
-        Err(failure) if failure.kind == Kind::NotFound => return Err(without_set(asked.wait(depth.pod_timeout).await, failure)),
+        Err(failure) if failure.kind == Kind::NotFound => {
+            let today = asked.wait(depth.pod_timeout).await;
+            return unmade::instead(api, target, today, failure, depth).await.map(Found::Unmade);
+        }
         Err(failure) => return Err(failure),
     };
     let mut pods = pods_of(&set, listed.into_values().flatten());
@@ -120,102 +150,7 @@ pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapsho
     extras.wait(limit).await.share(&mut snapshot);
     snapshot.objects.nodes = nodes;
     snapshot.objects.manager = manager;
-    Ok(snapshot)
-}
-
-/// Nothing runs under this name; a `MariaDB` object of it may have been there for long, and say why.
-fn without_set(found: Fact<Option<OperatorView>>, not_found: Failure) -> Failure {
-    let Fact::Known(Some(view)) = found else { return not_found };
-    let says = match view.status.condition("Ready") {
-        Some(ready) => format!("its condition Ready is {ready}"),
-        None => "the operator has said nothing of it yet: see that it runs, and watches this namespace".to_owned(),
-    };
-    let suspended = if view.spec.suspended { "; it is suspended" } else { "" };
-    let message = format!("MariaDB {0} in namespace {1} has no StatefulSet: {says}{suspended}", view.name, view.namespace);
-    Failure::new(Kind::NotFound, message).hint(format!(
-        "kubectl -n {} describe mariadbs.{} {}",
-        view.namespace,
-        view.group.name(),
-        view.name
-    ))
-}
-
-/// Every cluster of a namespace or of all: a number of lists that does not depend on how many clusters there are, then
-/// the pods of all of them. `each` is called with every cluster as soon as it is complete.
-///
-/// # Errors
-/// The sets or their pods could not be listed.
-pub async fn fleet(
-    api: &Api,
-    scope: Scope<'_>,
-    selector: Option<&str>,
-    depth: Depth,
-    each: impl FnMut(&Snapshot),
-) -> Result<Vec<Snapshot>, Failure> {
-    fleet_where(api, scope, selector, depth, |_| true, each).await
-}
-
-/// The same for those clusters only whose objects `are_meant`; the pods of the others are not asked.
-///
-/// # Errors
-/// The sets or their pods could not be listed.
-pub async fn fleet_where(
-    api: &Api,
-    scope: Scope<'_>,
-    selector: Option<&str>,
-    depth: Depth,
-    are_meant: impl Fn(&Snapshot) -> bool,
-    mut each: impl FnMut(&Snapshot),
-) -> Result<Vec<Snapshot>, Failure> {
-    let extras = Extras::ask(api, scope);
-    let managers = manager::AskedAll::ask(api, scope);
-    let needed = try_join(list_stateful_sets(api, scope, selector), list_pods(api, scope, &Pods::OfAnySet));
-    let (sets, mut listed) = needed.await?;
-    let several = sets.len() > 1;
-    let groups = manager::groups(&sets);
-    let mut snapshots: Vec<Snapshot> = Vec::with_capacity(sets.len());
-    for set in sets {
-        let (own, others) =
-            listed.remove(&set.namespace).unwrap_or_default().into_iter().partition::<Vec<_>, _>(|pod| is_of(&set, pod));
-        listed.insert(set.namespace.clone(), others);
-        let pods = pods_of(&set, own.into_iter());
-        snapshots.push(assemble::snapshot(set, pods, depth.clock.now()));
-    }
-    snapshots.retain(are_meant);
-    let nodes: Vec<String> = if several { Vec::new() } else { snapshots.iter().flat_map(nodes_of).collect() };
-    // Beside the execs, for all clusters at once: no extra holds a pod up.
-    let beside = async {
-        let asked = async {
-            if several {
-                extras::all_nodes(api, depth.pod_timeout).await
-            } else {
-                extras::nodes(api, nodes, depth.pod_timeout).await
-            }
-        };
-        let managers = managers.wait(api, groups, scope, depth.pod_timeout);
-        Arc::new(join3(extras.wait(depth.pod_timeout), asked, managers).await)
-    }
-    .shared();
-    let permits = Semaphore::new(FAN_OUT);
-    let mut looks: FuturesUnordered<_> = snapshots
-        .into_iter()
-        .map(|mut snapshot| async {
-            let (samples, beside) = join(look_at_members(api, &snapshot, depth, Some(&permits)), beside.clone()).await;
-            let (found, nodes, managers) = &*beside;
-            take(&mut snapshot, samples);
-            found.share(&mut snapshot);
-            snapshot.objects.nodes.clone_from(nodes);
-            snapshot.objects.manager = managers.of(&snapshot.objects.stateful_set);
-            snapshot
-        })
-        .collect();
-    let mut complete = Vec::new();
-    while let Some(snapshot) = looks.next().await {
-        each(&snapshot);
-        complete.push(snapshot);
-    }
-    complete.sort_by(|a, b| a.target.cmp(&b.target));
-    Ok(complete)
+    Ok(Found::Cluster(Box::new(snapshot)))
 }
 
 fn is_of(set: &StatefulSet, pod: &OwnedPod) -> bool {

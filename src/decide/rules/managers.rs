@@ -158,6 +158,15 @@ is suspended or stuck, a restarted replica stays writable.";
 
 A claim `-pb-scaleout` of an earlier scale-out is the usual cause on node-local storage: it is bound to another node than the one the backup has to run on, so the backup's pod is never scheduled. Set `replicas` back to what runs, delete that claim, and scale out again.";
 
+    NO_SET = "MDB525", Error, "A `MariaDB` object has no StatefulSet: nothing runs of it",
+    "The object exists, and no StatefulSet has its name. The operator makes the set only after its first steps for the object have \
+succeeded (secrets, configuration, service account, Services), so an error in one of them leaves a cluster that exists on paper only. \
+Until then no server runs, no pod can be seen, and whatever counts StatefulSets or pods does not know that one is missing.
+
+The condition Ready names the step that fails. No condition at all: no operator has looked at the object, because none runs, it does not \
+watch this namespace, or it is of another API group. A suspended object is not worked on. Some seconds after its creation all this is \
+normal. If somebody deleted the set, the operator makes it again, with the old claims.";
+
     RECOVERY_CHOICE = "MDB531", Info, "This operator's Galera recovery may choose the wrong pod",
     "Up to 26.6 the operator's recovery takes the first pod with `safe_to_bootstrap: 1` without comparing positions, and never compares \
 state UUIDs: an old pod that was stopped cleanly wins over newer data. 26.10 takes the highest position, and still does not compare UUIDs. \

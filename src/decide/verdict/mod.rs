@@ -7,6 +7,7 @@ mod kubernetes;
 mod managers;
 mod replication;
 mod storage;
+mod unmade;
 mod unseen;
 
 use std::cmp::Reverse;
@@ -25,6 +26,8 @@ use crate::model::topology::Topology;
 use super::exit::{Standing, database, standing};
 use super::finding::{Finding, NextCommand, Rule, Severity};
 use super::rules;
+
+pub use unmade::of_unmade;
 
 /// How a cluster is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]

@@ -216,6 +216,18 @@ impl fmt::Display for OperatorVersion {
 }
 
 impl OperatorView {
+    /// What the operator says of the cluster as a whole, in words.
+    #[must_use]
+    pub fn says(&self) -> String {
+        let says = match self.status.condition("Ready") {
+            Some(ready) => format!("its condition Ready is {ready}"),
+            None => "the operator has said nothing of it yet: see that it runs, and watches this namespace".to_owned(),
+        };
+        let suspended = if self.spec.suspended { "; it is suspended" } else { "" };
+        let deletion = if self.deletion.is_some() { "; it is being deleted" } else { "" };
+        format!("{says}{suspended}{deletion}")
+    }
+
     /// The version of the operator that made the pods, by the image of its agent: the operator itself may be newer
     /// (`updateStrategy.autoUpdateDataPlane` is off by default).
     #[must_use]

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use super::Status;
 use super::table::state_label;
+use super::unmade::of_objects;
+use super::{Status, Unseen};
 use crate::decide::State;
 use crate::decide::finding::Severity;
 use crate::failure::Exit;
+use crate::model::fact::Why;
 use crate::output::Screen;
 use crate::output::style::Label;
 use crate::output::styled::{Column, Span, Styled};
@@ -20,6 +22,8 @@ const WORST_FIRST: [Exit; 3] = [Exit::Unhealthy, Exit::Forbidden, Exit::Unobserv
 pub struct StatusList {
     /// The worst first.
     pub items: Vec<Status>,
+    /// What keeps other clusters from being seen.
+    pub unseen: Vec<Unseen>,
 }
 
 impl StatusList {
@@ -31,7 +35,14 @@ impl StatusList {
             let name = |status: &Status| (status.namespace.clone(), status.name.clone());
             place(one).cmp(&place(other)).then_with(|| name(one).cmp(&name(other)))
         });
-        Self { items }
+        Self { items, unseen: Vec::new() }
+    }
+
+    /// There may be objects without a set.
+    #[must_use]
+    pub fn unlisted(mut self, why: Option<&Why>) -> Self {
+        self.unseen.extend(why.map(of_objects));
+        self
     }
 
     fn row(status: &Status) -> Vec<Span> {
@@ -62,6 +73,10 @@ impl StatusList {
             let place =
                 vec![Span::new(Label::Warning, "not settled"), Span::plain(format!(" {}/{}: ", status.namespace, status.name))];
             out.hanging(place, Label::Plain, &moved.join("; "));
+        }
+        for unseen in &self.unseen {
+            let text = format!("clusters without a StatefulSet would not be seen: {}", unseen.message);
+            out.hanging(Vec::new(), Label::Faint, &text);
         }
     }
 }

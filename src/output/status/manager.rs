@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::unknown::{Unknown, split};
+use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::Layout;
 use crate::model::manager::{Manager, Operator};
 use crate::model::operator::{Backup, Condition, Mode, OperatorView};
@@ -49,7 +50,7 @@ pub struct OperatorStatus {
     /// API group of the `MariaDB` object.
     pub group: String,
     pub name: String,
-    /// The object owns the set; else they only share a name.
+    /// The object owns the set, if there is one; else they only share a name.
     pub owns: bool,
     /// What the object says. It is what the operator believes, not what is true.
     pub says: Option<OperatorWords>,
@@ -164,6 +165,17 @@ impl OperatorStatus {
 }
 
 impl OperatorStatus {
+    /// Of an object without a set: its backups were not asked for.
+    pub(super) fn of_unmade(view: &OperatorView) -> Self {
+        Self::new(&Operator {
+            group: view.group,
+            name: view.name.clone(),
+            owns: true,
+            view: Fact::Known(view.clone()),
+            backups: Fact::Unknown(Why::NotAsked),
+        })
+    }
+
     fn last_backup(&self, now: Timestamp) -> Option<String> {
         let backups = self.backups.as_ref()?;
         let newest = backups.iter().filter_map(|backup| Some((backup.last_success?, &backup.name))).max();

@@ -13,6 +13,7 @@ mod table;
 mod tests;
 mod transfer;
 mod unknown;
+mod unmade;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,7 +41,7 @@ use crate::decide::{State, Verdict};
 use crate::failure::Exit;
 use crate::model::fact::Lost;
 use crate::model::galera::Groups;
-use crate::model::names::Ordinal;
+use crate::model::names::{Ordinal, Target};
 use crate::model::snapshot::{Member, Snapshot};
 use crate::model::topology;
 
@@ -99,7 +100,9 @@ pub struct Status {
     pub headline: String,
     /// The exit code of this verdict.
     pub exit_code: u8,
-    /// `spec.replicas` of the set.
+    /// `false`: there is only a `MariaDB` object, without a StatefulSet.
+    pub set_exists: bool,
+    /// `spec.replicas` of the set; without one, of the object.
     pub replicas: u32,
     /// Pods that Kubernetes calls ready, of those the set wants.
     pub ready_replicas: u32,
@@ -202,10 +205,11 @@ impl Status {
             state: verdict.state,
             headline: verdict.headline.clone(),
             exit_code: exit.code(),
+            set_exists: true,
             replicas: seen.objects.stateful_set.replicas,
             ready_replicas: ready(seen),
             versions: versions.into_iter().map(ToString::to_string).collect(),
-            findings: verdict.findings.iter().map(|finding| FindingStatus::new(finding, seen, flags)).collect(),
+            findings: verdict.findings.iter().map(|finding| FindingStatus::new(finding, &seen.target, flags)).collect(),
             pods: seen.members.iter().map(pod).collect(),
             galera: (topology == topology::Topology::Galera).then(|| GaleraStatus::new(seen, &groups)),
             replication: match &topology {
@@ -289,7 +293,7 @@ fn role(ordinal: Ordinal, member: &Member, topology: &topology::Topology, transf
 }
 
 impl FindingStatus {
-    fn new(finding: &Finding, seen: &Snapshot, flags: &OwnFlags) -> Self {
+    fn new(finding: &Finding, target: &Target, flags: &OwnFlags) -> Self {
         let evidence = |evidence: &crate::decide::finding::Evidence| EvidenceStatus {
             source: evidence.source.clone(),
             value: evidence.value.clone(),
@@ -301,7 +305,7 @@ impl FindingStatus {
             summary: finding.summary.clone(),
             pods: finding.pods.clone(),
             evidence: finding.evidence.iter().map(evidence).collect(),
-            next: finding.next.iter().map(|command| flags.line(command, &seen.target.namespace)).collect(),
+            next: finding.next.iter().map(|command| flags.line(command, &target.namespace)).collect(),
         }
     }
 }
@@ -314,7 +318,10 @@ impl Screen for Status {
     }
 
     fn names(&self) -> Vec<String> {
-        vec![format!("statefulset.apps/{}", self.name)]
+        match &self.manager.operator {
+            Some(operator) if !self.set_exists => vec![format!("mariadb.{}/{}", operator.group, self.name)],
+            _ => vec![format!("statefulset.apps/{}", self.name)],
+        }
     }
 
     fn exit(&self) -> Exit {

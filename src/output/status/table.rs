@@ -21,7 +21,9 @@ pub(super) fn screen(status: &Status, wide: bool, out: &mut Styled) {
     settled(status, out);
     findings(status, out);
     out.end_line();
-    pods(status, wide, out);
+    if status.set_exists {
+        pods(status, wide, out);
+    }
     reasons(status, out);
     if let Some(galera) = &status.galera {
         blocks::galera(galera, out);
@@ -54,9 +56,13 @@ fn headline(status: &Status, out: &mut Styled) {
         Topology::Independent => "independent servers",
         Topology::Unknown => "topology not known",
     };
-    let ready = format!("{}/{} ready", status.ready_replicas, status.replicas);
     let at = status.taken.strftime("%H:%M:%S UTC");
-    let line = format!("{}/{}: {topology}{versions}, {ready} at {at}", status.namespace, status.name);
+    let what = if status.set_exists {
+        format!("{topology}{versions}, {}/{} ready", status.ready_replicas, status.replicas)
+    } else {
+        format!("no StatefulSet, {} replicas wanted", status.replicas)
+    };
+    let line = format!("{}/{}: {what} at {at}", status.namespace, status.name);
     out.hanging(Vec::new(), Label::Faint, &line);
     if let Some(manager) = status.manager.words(status.taken) {
         out.hanging(Vec::new(), Label::Faint, &manager);

@@ -270,5 +270,5 @@ fn a_fleet() {
     schema::check(&print(&list, Format::Json, Colour::Auto));
     assert_eq!(list.exit(), Exit::Unhealthy);
     assert_eq!(print(&list, Format::Name, Colour::Auto).lines().count(), 3);
-    assert_eq!(StatusList { items: Vec::new() }.exit(), Exit::Ok);
+    assert_eq!(StatusList::new(Vec::new()).exit(), Exit::Ok);
 }

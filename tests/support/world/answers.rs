@@ -63,6 +63,11 @@ impl Shared {
         if request.path == "/version" {
             return Answer::Json(json!({ "major": "1", "minor": "34", "gitVersion": "v1.34.4" }));
         }
+        if request.path == "/apis" {
+            let groups: BTreeSet<&str> = world.clusters.iter().filter_map(|it| Some(it.operator.as_ref()?.group)).collect();
+            let groups: Vec<Value> = groups.into_iter().map(|name| json!({ "name": name })).collect();
+            return Answer::Json(json!({ "groups": groups }));
+        }
         let Some(asked) = Asked::of(request) else {
             return Answer::error(404, "the server could not find the requested resource");
         };
