@@ -62,7 +62,7 @@ async fn a_set_of_nobody_costs_one_question() {
     assert_eq!(manager_seen(&server).await, Manager::StatefulSet);
     let text = server.log().text();
     assert_eq!(text.matches("mariadb.com").count(), 1, "{text}");
-    assert!(!text.contains("backups") && !text.contains("jobs"), "{text}");
+    assert!(!text.contains("backups") && !text.contains("jobs") && !text.contains("deployments"), "{text}");
 }
 
 #[tokio::test]
@@ -151,8 +151,8 @@ async fn a_fleet_asks_for_all_objects_at_once() {
     assert_eq!(managers[2..], [Some(ApiGroup::MariaDb); 5]);
     let text = server.log().text();
     let lists = text.lines().filter(|line| line.contains("GET") && !line.contains("/exec")).count();
-    // Nine of any fleet (see `look`); the older group, two kinds of backups of each of two groups, jobs.
-    assert_eq!(lists, 9 + 1 + 2 * 2 + 1, "{text}");
+    // Nine of any fleet (see `look`); the older group, two kinds of backups of each of two groups, jobs, Deployments.
+    assert_eq!(lists, 9 + 1 + 2 * 2 + 2, "{text}");
 }
 
 /// Whatever its group, and though nothing that is there names it; as many requests as for any other fleet of these groups.

@@ -288,8 +288,8 @@ A right to exec into a database pod is the right to do anything in it: grant it 
 the container; no command reads a Secret unless `--password-from` names one. The Role below leaves Secrets out: grant `get` on
 the one that is to be named (`resourceNames`), not on all.
 
-`version` names the operators of the whole API server for those who may list Deployments in all namespaces, and shows `?` to
-everybody else; the roles leave that out.
+`version` and `status` tell the version of a mariadb-operator to those who may list Deployments in all namespaces, and show `?`
+to everybody else; the roles leave that out, and no line asks for it.
 
 ## Roles
 

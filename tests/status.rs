@@ -154,11 +154,21 @@ async fn an_api_server_that_answers_nothing_useful() {
 async fn a_managed_cluster_says_by_whom_and_does_without_what_may_not_be_read() {
     let managed = || Cluster::replication("shop", "db", 3).managed();
     insta::assert_snapshot!("managed", shown([managed()], STATUS).await);
+    let world = World::with([managed()]);
+    world.lock().operators.push("r.example/mariadb-operator:25.10.4");
+    let server = world.serve().await;
+    let known = run(&server, STATUS).await.stdout;
+    assert!(known.contains("\nmanaged by mariadb-operator 25.10.4; ") && known.contains("MDB532"), "{known}");
+    world.lock().operators.push("r.example/mariadb-operator:26.10.1");
+    let json = run(&server, &[STATUS, &["-o", "json"]].concat()).await.stdout;
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let operator = &document["manager"]["operator"];
+    assert_eq!((operator["version"].as_str(), operator["versionUnknown"]["reason"].as_str()), (None, Some("Failed")), "{json}");
     let mut suspended = managed();
     suspended.operator().spec["suspend"] = true.into();
     insta::assert_snapshot!("managed_suspended", shown([suspended], STATUS).await);
     let world = World::with([managed()]);
-    world.lock().denied.extend(["get mariadbs", "list backups", "list physicalbackups", "list jobs"]);
+    world.lock().denied.extend(["get mariadbs", "list backups", "list physicalbackups", "list jobs", "list deployments"]);
     let server = world.serve().await;
     let run = run(&server, STATUS).await;
     assert_eq!(run.exit, 0);

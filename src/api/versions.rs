@@ -53,7 +53,7 @@ struct Container {
     image: String,
 }
 
-/// Every mariadb-operator that runs beside this API server.
+/// Every mariadb-operator that runs beside this API server; not the Enterprise Operator, which has another label.
 pub async fn operators(api: &Api) -> Fact<Vec<OperatorDeployment>> {
     let ask = listing("/apis/apps/v1", "deployments", Scope::AllNamespaces);
     extra_list(api, &ask, OPERATOR, |deployment: Deployment| {

@@ -1,5 +1,6 @@
 //! What versions side by side mean: servers that differ, operators with known trouble.
 
+use crate::model::operator::OperatorVersion;
 use crate::model::operator_version::OperatorDeployment;
 use crate::model::version::Version;
 
@@ -19,15 +20,15 @@ pub struct Servers {
 }
 
 /// Trouble of mariadb-operator, and the first version without it. From its release notes and issues.
-const OPERATOR_TROUBLE: &[((u32, u32, u32), &str)] = &[
-    ((26, 6, 0), "one failed job of a physical backup can stop its schedule for good"),
+const OPERATOR_TROUBLE: &[(OperatorVersion, &str)] = &[
+    (OperatorVersion::new(26, 6, 0), "one failed job of a physical backup can stop its schedule for good"),
     (
-        (26, 10, 0),
+        OperatorVersion::new(26, 10, 0),
         "after a total loss of a Galera cluster it starts from any pod with safe_to_bootstrap: 1, whatever positions the \
          others have",
     ),
-    ((26, 10, 0), "a replica whose role is unknown for a moment loses its binary logs (RESET MASTER)"),
-    ((26, 10, 1), "it never runs mariadb-upgrade: after a new major version the system tables stay old"),
+    (OperatorVersion::new(26, 10, 0), "a replica whose role is unknown for a moment loses its binary logs (RESET MASTER)"),
+    (OperatorVersion::new(26, 10, 1), "it never runs mariadb-upgrade: after a new major version the system tables stay old"),
 ];
 
 /// What is worth to know of one cluster's servers.
@@ -45,12 +46,11 @@ pub fn of_servers(about: &str, servers: &[Servers]) -> Vec<Note> {
 #[must_use]
 pub fn of_operator(operator: &OperatorDeployment) -> Vec<Note> {
     let Some(version) = operator.version() else { return Vec::new() };
-    let numbers = (version.major, version.minor, version.patch);
-    let known = OPERATOR_TROUBLE.iter().filter(|(first_without, _)| numbers < *first_without);
+    let known = OPERATOR_TROUBLE.iter().filter(|(first_without, _)| version < *first_without);
     known
-        .map(|((major, minor, patch), trouble)| Note {
+        .map(|(first_without, trouble)| Note {
             about: format!("{}/{}", operator.namespace, operator.name),
-            message: format!("mariadb-operator before {major}.{minor}.{patch}: {trouble}"),
+            message: format!("mariadb-operator before {first_without}: {trouble}"),
         })
         .collect()
 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Why};
 use super::kubernetes::StatefulSet;
-use super::operator::{ApiGroup, Backup, OperatorView};
+use super::operator::{ApiGroup, Backup, OperatorVersion, OperatorView};
+use super::operator_version::{self, OperatorDeployment};
 
 /// Who makes and changes the StatefulSet. The Bitnami chart and hand-written sets are both [`Manager::StatefulSet`]; what
 /// tells them apart is the set's [`Layout`](super::kubernetes::Layout).
@@ -29,6 +30,16 @@ pub struct Operator {
     pub view: Fact<OperatorView>,
     /// Its `Backup` and `PhysicalBackup` objects, with the jobs that were seen of each.
     pub backups: Fact<Vec<Backup>>,
+    /// The Deployments of which one is this operator. An extra, and not asked while watching.
+    pub deployments: Fact<Vec<OperatorDeployment>>,
+}
+
+impl Operator {
+    /// Of the operator that is at work now.
+    #[must_use]
+    pub fn version(&self) -> Fact<OperatorVersion> {
+        operator_version::of_all(&self.deployments)
+    }
 }
 
 impl Manager {
@@ -48,7 +59,8 @@ impl Manager {
             // Nothing hints at an operator, so nothing is missed.
             (None, Fact::Known(None) | Fact::Unknown(_)) => return Self::StatefulSet,
         };
-        Self::Operator(Box::new(Operator { group, name, owns, view, backups: Fact::Unknown(Why::NotAsked) }))
+        let (backups, deployments) = (Fact::Unknown(Why::NotAsked), Fact::Unknown(Why::NotAsked));
+        Self::Operator(Box::new(Operator { group, name, owns, view, backups, deployments }))
     }
 
     /// The group in which the set's `MariaDB` object is to be looked for: its owner's, else the one of today.

@@ -10,12 +10,13 @@ use super::{joined, within};
 use crate::api::objects::{
     BackupOwner, ByNamespace, OwnScope, Scope, get_operator_view, list_backup_runs, list_backups, list_operator_views,
 };
-use crate::api::{Api, groups};
+use crate::api::{Api, groups, versions};
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Owner, StatefulSet};
 use crate::model::manager::Manager;
 use crate::model::names::Target;
 use crate::model::operator::{ApiGroup, Backup, BackupKind, BackupRun, OperatorView};
+use crate::model::operator_version::OperatorDeployment;
 
 /// The request for the `MariaDB` object of a set's name, in the group of today: nothing is known of the set yet.
 pub struct Asked(JoinHandle<Fact<Option<OperatorView>>>);
@@ -43,23 +44,36 @@ pub async fn of(api: &Api, set: &StatefulSet, asked: Asked, limit: Duration) -> 
             older => within(limit, get_operator_view(api, older, &set.namespace, &set.name)).await,
         }
     };
+    let around = |group| async move {
+        let groups = BTreeSet::from([group]);
+        tokio::join!(Backups::list(api, groups.clone(), scope, limit), deployments(api, &groups, limit))
+    };
     let owned = async {
         match set.owner.as_ref().and_then(Owner::operator) {
-            Some(group) => Some(Backups::list(api, [group].into(), scope, limit).await),
+            Some(group) => Some(around(group).await),
             None => None,
         }
     };
-    let (view, backups) = tokio::join!(view, owned);
+    let (view, owned) = tokio::join!(view, owned);
     let mut manager = Manager::of(set, view);
     if let Manager::Operator(operator) = &mut manager {
-        let backups = match backups {
-            Some(backups) => backups,
+        let (backups, deployments) = match owned {
+            Some(owned) => owned,
             // An object that only shares the set's name.
-            None => Backups::list(api, [operator.group].into(), scope, limit).await,
+            None => around(operator.group).await,
         };
         operator.backups = backups.of(operator.group, &set.namespace, &operator.name);
+        operator.deployments = deployments;
     }
     manager
+}
+
+/// The Deployments of the operators of these groups. Only those of mariadb-operator itself are known by a label.
+async fn deployments(api: &Api, groups: &BTreeSet<ApiGroup>, limit: Duration) -> Fact<Vec<OperatorDeployment>> {
+    if groups.iter().all(|group| *group == ApiGroup::Enterprise) {
+        return Fact::Unknown(Why::NotAsked);
+    }
+    within(limit, versions::operators(api)).await
 }
 
 /// The `MariaDB` objects of one group.
@@ -77,6 +91,7 @@ pub struct Managers {
     views: BTreeMap<ApiGroup, Views>,
     served: Fact<BTreeSet<ApiGroup>>,
     backups: Backups,
+    deployments: Fact<Vec<OperatorDeployment>>,
 }
 
 impl AskedAll {
@@ -101,10 +116,15 @@ impl AskedAll {
             let others = join_all(others.map(of)).await;
             (served, others)
         };
-        let (today, owned, (served, others), backups) =
-            tokio::join!(within(limit, joined(self.today)), owned, others, Backups::list(api, owners.clone(), scope, limit));
+        let (today, owned, (served, others), backups, deployments) = tokio::join!(
+            within(limit, joined(self.today)),
+            owned,
+            others,
+            Backups::list(api, owners.clone(), scope, limit),
+            deployments(api, &owners, limit)
+        );
         let views = owned.into_iter().chain(others).chain([(ApiGroup::MariaDb, today)]);
-        Managers { views: views.collect(), served, backups }
+        Managers { views: views.collect(), served, backups, deployments }
     }
 }
 
@@ -122,6 +142,9 @@ impl Managers {
         let mut manager = Manager::of(set, view);
         if let Manager::Operator(operator) = &mut manager {
             operator.backups = self.backups.of(operator.group, &set.namespace, &operator.name);
+            if operator.group != ApiGroup::Enterprise {
+                operator.deployments.clone_from(&self.deployments);
+            }
         }
         manager
     }

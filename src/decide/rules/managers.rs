@@ -170,14 +170,15 @@ normal. If somebody deleted the set, the operator makes it again, with the old c
     RECOVERY_CHOICE = "MDB531", Info, "This operator's Galera recovery may choose the wrong pod",
     "Up to 26.6 the operator's recovery takes the first pod with `safe_to_bootstrap: 1` without comparing positions, and never compares \
 state UUIDs: an old pod that was stopped cleanly wins over newer data. 26.10 takes the highest position, and still does not compare UUIDs. \
-The version is that of the operator image in the pods; the operator itself may be newer.
+The version is that of the operator's Deployment or, if that is not seen, of the operator image in the pods; then the operator itself \
+may be newer.
 
 After a total loss compare the positions of all pods yourself before the operator has bootstrapped, and suspend it if it would choose wrong.";
 
     SWITCHOVER_BUGS = "MDB532", Info, "This operator's switchover has known bugs",
     "Before 26.10 the operator can leave a new primary read-only after error 1948, wipes the binary log of a replica whose role it does not \
-recognise, and leaves a replica that was not Ready during a failover on the old primary for good. The version is that of the operator image \
-in the pods; the operator itself may be newer.
+recognise, and leaves a replica that was not Ready during a failover on the old primary for good. The version is that of \
+the operator's Deployment or, if that is not seen, of the operator image in the pods; then the operator itself may be newer.
 
 After each switchover and failover look at `Master_Host` of every replica and at `read_only` of every server: this program does.";
 

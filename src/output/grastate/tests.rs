@@ -98,6 +98,7 @@ fn the_operators_choice_is_told_where_it_differs() {
         owns: true,
         view: Fact::Unknown(Why::Forbidden("get mariadbs.k8s.mariadb.com".to_owned())),
         backups: Fact::Unknown(Why::NotAsked),
+        deployments: Fact::Unknown(Why::NotAsked),
     };
     report.seen.objects.manager = Manager::Operator(Box::new(operator));
     let operator = checked(&report).operator.unwrap();

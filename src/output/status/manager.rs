@@ -52,6 +52,10 @@ pub struct OperatorStatus {
     pub name: String,
     /// The object owns the set, if there is one; else they only share a name.
     pub owns: bool,
+    /// Of the operator that is at work, by its Deployment.
+    pub version: Option<String>,
+    /// Why `version` is `null`.
+    pub version_unknown: Option<Unknown>,
     /// What the object says. It is what the operator believes, not what is true.
     pub says: Option<OperatorWords>,
     /// Why `says` is `null`.
@@ -141,14 +145,20 @@ impl ManagerStatus {
         if !operator.owns {
             return Some(format!("beside a MariaDB {} that does not own it", operator.name));
         }
+        let version = match (&operator.version, &operator.version_unknown) {
+            (Some(version), _) => format!(" {version}"),
+            (None, Some(unknown)) if unknown.reason != Why::NotAsked.reason() => " (version ?)".to_owned(),
+            (None, _) => String::new(),
+        };
         let suspended = if operator.says.as_ref().is_some_and(|says| says.suspended) { ", suspended" } else { "" };
         let backup = operator.last_backup(now).map(|words| format!("; {words}")).unwrap_or_default();
-        Some(format!("managed by mariadb-operator{suspended}{backup}"))
+        Some(format!("managed by mariadb-operator{version}{suspended}{backup}"))
     }
 }
 
 impl OperatorStatus {
     fn new(operator: &Operator) -> Self {
+        let (version, version_unknown) = split(&operator.version(), ToString::to_string);
         let (says, says_unknown) = split(&operator.view, OperatorWords::new);
         let (backups, backups_unknown) =
             split(&operator.backups, |backups| backups.iter().map(BackupStatus::new).collect::<Vec<_>>());
@@ -156,6 +166,8 @@ impl OperatorStatus {
             group: operator.group.name().to_owned(),
             name: operator.name.clone(),
             owns: operator.owns,
+            version,
+            version_unknown,
             says,
             says_unknown,
             backups,
@@ -173,6 +185,7 @@ impl OperatorStatus {
             owns: true,
             view: Fact::Known(view.clone()),
             backups: Fact::Unknown(Why::NotAsked),
+            deployments: Fact::Unknown(Why::NotAsked),
         })
     }
 

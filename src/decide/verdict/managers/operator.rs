@@ -3,6 +3,7 @@
 use crate::decide::finding::Finding;
 use crate::decide::rules::managers as rule;
 use crate::decide::verdict::{Scene, list, verb};
+use crate::model::fact::Fact;
 use crate::model::kubernetes::{Claim, UpdateStrategy};
 use crate::model::names::Ordinal;
 use crate::model::operator::{Condition, Mode, OperatorVersion};
@@ -212,14 +213,27 @@ fn starts_writable(eye: &Eye) -> Option<Finding> {
 }
 
 fn old_version(eye: &Eye) -> Option<Finding> {
-    let version = eye.view.data_plane().filter(|version| *version < REPAIRED)?;
+    let (version, source, image) = at_work(eye)?;
+    if version >= REPAIRED {
+        return None;
+    }
     let (rule, summary) = match eye.view.spec.mode {
         Mode::Galera => (&rule::RECOVERY_CHOICE, format!("the Galera recovery of operator {version} may choose the wrong pod")),
         Mode::Replication => (&rule::SWITCHOVER_BUGS, format!("the switchover of operator {version} has known bugs")),
         Mode::Standalone => return None,
     };
-    let image = eye.view.spec.data_plane_image.as_deref().unwrap_or_default();
-    Some(Finding::new(rule, summary).seen("image of the operator's agent in the pods", image))
+    Some(Finding::new(rule, summary).seen(source, image))
+}
+
+/// The version of the operator, where it was seen, and the image that tells it. Recovery and switchover are work of the operator
+/// itself, which may be newer than its agents in the pods.
+fn at_work<'a>(eye: &Eye<'a>) -> Option<(OperatorVersion, String, &'a str)> {
+    if let (Fact::Known(version), Ok([first, ..])) = (eye.operator.version(), eye.operator.deployments.known().map(Vec::as_slice))
+    {
+        return Some((version, format!("image of deployment/{} in {}", first.name, first.namespace), &first.image));
+    }
+    let image = eye.view.spec.data_plane_image.as_deref()?;
+    Some((eye.view.data_plane()?, "image of the operator's agent in the pods".to_owned(), image))
 }
 
 /// Claims that scale-ins and scale-outs have left.

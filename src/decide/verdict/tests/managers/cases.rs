@@ -97,6 +97,16 @@ fn operator() -> Vec<Case> {
             hit: |seen| age_images(seen, "26.6.0"),
             miss: |seen| age_images(seen, "26.10.0"),
         },
+        // What does the work is the operator, not its agents.
+        Case {
+            rule: &rule::RECOVERY_CHOICE,
+            base: galera,
+            hit: |seen| deployed(seen, "26.6.0"),
+            miss: |seen| {
+                age_images(seen, "26.6.0");
+                deployed(seen, "26.10.1");
+            },
+        },
         Case {
             rule: &rule::SWITCHOVER_BUGS,
             base: replication,

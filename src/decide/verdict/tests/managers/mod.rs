@@ -5,6 +5,7 @@ pub(super) use cases::cases;
 use crate::model::kubernetes::{Claim, RoleLabel, Service, UpdateStrategy};
 use crate::model::manager::Manager;
 use crate::model::operator::{Backup, BackupKind, BackupRun, Condition, Mode, OperatorView, RunEnd};
+use crate::model::operator_version::OperatorDeployment;
 use crate::model::testing::{files_of, galera_of, healthy_galera, healthy_replication, operator_view, server_of};
 use crate::model::wsrep::ClusterStatus;
 
@@ -103,6 +104,11 @@ fn add_claim(seen: &mut Snapshot, name: &str) {
 
 fn age_images(seen: &mut Snapshot, version: &str) {
     view_of(seen).spec.data_plane_image = Some(format!("mariadb-operator:{version}"));
+}
+
+fn deployed(seen: &mut Snapshot, version: &str) {
+    let (namespace, name, image) = ("ops".to_owned(), "mariadb-operator".to_owned(), format!("mariadb-operator:{version}"));
+    operator_of(seen).deployments = Fact::Known(vec![OperatorDeployment { namespace, name, image }]);
 }
 
 fn primary_service(seen: &mut Snapshot, pod: &str) {
