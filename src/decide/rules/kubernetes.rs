@@ -263,4 +263,13 @@ step. Do not bootstrap the first pod that comes to mind.
 
 If it is replication, the primary is what matters: bring its pod back first. If it is one fault in all pods (a bad image, a wrong \
 option, a missing Secret, full volumes), correct that first; the data is as it was.";
+
+    SERVICE_TO_BAD_POD = "MDB139", Warning, "A Service leads clients to a server that does not serve them as it should",
+    "A Service that clients use has a ready endpoint whose server is non-Primary, has left the cluster, is not Synced, or no longer \
+replicates: clients there get errors, wait, or read old rows without a word. Or it leads to both sides of a split brain, and clients \
+write to both. Kubernetes goes by the readiness probe of the pod, and by `publishNotReadyAddresses`, not by the state of the server.
+
+The better cure is a readiness probe that asks for the state (with Galera `healthcheck.sh --galera_online`; for a replica its threads \
+and its lag). Until then take the pod out of the Service: change a label that the Service selects by, on this one pod. A donor is not \
+told of: it serves. In a split brain stop the clients first, then see MDB203.";
 }

@@ -6,6 +6,7 @@ mod galera;
 mod kubernetes;
 mod managers;
 mod replication;
+mod services;
 mod storage;
 mod unmade;
 mod unseen;
@@ -74,6 +75,7 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
     let mut findings = kubernetes::findings(&scene);
     findings.extend(galera::findings(&scene));
     findings.extend(replication::findings(&scene));
+    findings.extend(services::findings(&scene));
     findings.extend(storage::findings(&scene));
     findings.extend(managers::findings(&scene));
     findings.extend(unseen::findings(&scene));
@@ -92,7 +94,7 @@ pub fn verdict(seen: &Snapshot) -> Verdict {
 
 /// One finding for what is the same on several pods. Those that hold something of one pod alone stay apart.
 fn joined(findings: Vec<Finding>) -> Vec<Finding> {
-    let apart = [rules::replication::ERRANT.code, rules::storage::CLAIM_DELETED.code];
+    let apart = [rules::replication::ERRANT.code, rules::storage::CLAIM_DELETED.code, rules::kubernetes::SERVICE_TO_BAD_POD.code];
     // Of objects that are no pods each is a finding of its own.
     let is_apart = |code: &str| apart.contains(&code) || code.starts_with("MDB6");
     let mut joined: Vec<Finding> = Vec::new();

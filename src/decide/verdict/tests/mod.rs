@@ -5,6 +5,7 @@ mod kubernetes;
 mod managers;
 mod properties;
 mod replication;
+mod services;
 mod storage;
 mod whole;
 
@@ -38,7 +39,7 @@ fn alarms(seen: &Snapshot) -> Vec<&'static str> {
 }
 
 fn all_cases() -> Vec<Case> {
-    [kubernetes::cases(), galera::cases(), replication::cases(), storage::cases(), managers::cases()]
+    [kubernetes::cases(), galera::cases(), replication::cases(), services::cases(), storage::cases(), managers::cases()]
         .into_iter()
         .flatten()
         .collect()
