@@ -135,13 +135,23 @@ impl Cluster {
         })]
     }
 
+    /// The pod that the Service for clients leads to. `None`: all of them.
+    fn clients_pod(&self) -> Option<String> {
+        // As on the bed: whoever writes a replicating set by hand selects the first pod by its name.
+        matches!(self.engine, Engine::Gtid(_)).then(|| self.pod(0))
+    }
+
     /// The headless Service of the set, and one for clients.
     pub fn services(&self) -> Vec<Value> {
         let service = |name: String, headless: bool| {
+            let mut selector = json!({ "app": self.name });
+            if let Some(pod) = self.clients_pod().filter(|_| !headless) {
+                selector["statefulset.kubernetes.io/pod-name"] = json!(pod);
+            }
             json!({
                 "metadata": { "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED },
                 "spec": {
-                    "clusterIP": if headless { "None" } else { "10.96.0.10" }, "selector": { "app": self.name },
+                    "clusterIP": if headless { "None" } else { "10.96.0.10" }, "selector": selector,
                     "publishNotReadyAddresses": headless,
                 },
             })
@@ -154,6 +164,7 @@ impl Cluster {
             .members
             .iter()
             .filter(|(_, member)| !matches!(member.pod, Pod::Absent | Pod::Pending(_)))
+            .filter(|(ordinal, _)| self.clients_pod().is_none_or(|pod| pod == self.pod(**ordinal)))
             .map(|(ordinal, member)| {
                 json!({
                     "addresses": [self.ip(*ordinal)], "conditions": { "ready": member.pod == Pod::Running { ready: true } },
