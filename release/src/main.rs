@@ -60,7 +60,10 @@ fn run(args: &Args) -> Result<bool> {
     }
     if !archives.is_empty() {
         std::fs::write(into.join("checksums.txt"), checksums(&archives))?;
-        std::fs::write(into.join("mariadb.yaml"), manifest::of(&args.url, &archives))?;
+        let file = into.join("mariadb.yaml");
+        std::fs::write(&file, manifest::of(&args.url, &archives))?;
+        let nowhere = if args.url == NOWHERE { "; without --url its addresses lead nowhere" } else { "" };
+        told.push(format!("{} of {} platforms are in {}{nowhere}", archives.len(), ALL.len(), file.display()));
     }
     println!("{}", told.join("\n"));
     Ok(whole)

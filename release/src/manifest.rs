@@ -9,6 +9,12 @@ use crate::platform::{ALL, Platform};
 /// Where the manifest of the repository says that archives are: nowhere.
 pub const NOWHERE: &str = "https://releases.example";
 
+/// The first lines of `krew-manifest.yaml`.
+const TEMPLATE: &str = "\
+# A template, made by the code in release/: nothing is at these addresses, and the checksums are zeros. krew cannot install it.
+# `cargo archive --url https://…` writes mariadb.yaml, with the addresses and checksums of a release, beside its archives.
+";
+
 const HEAD: &str = r"apiVersion: krew.googlecontainertools.github.com/v1alpha2
 kind: Plugin
 metadata:
@@ -43,8 +49,7 @@ pub fn of(url: &str, archives: &[Archive]) -> String {
 #[must_use]
 pub fn of_repository() -> String {
     let no_sum = "0".repeat(64);
-    let note = "# Made by the code in release/. `cargo archive` writes the one of a release, with its addresses and checksums.\n";
-    note.to_owned() + &head(NOWHERE) + &ALL.into_iter().map(|platform| entry(platform, NOWHERE, &no_sum)).collect::<String>()
+    TEMPLATE.to_owned() + &head(NOWHERE) + &ALL.into_iter().map(|platform| entry(platform, NOWHERE, &no_sum)).collect::<String>()
 }
 
 fn head(url: &str) -> String {
