@@ -133,6 +133,7 @@ fn operator_groups(one: Version) -> Vec<Group> {
                 ("status::healthy", KEEPS, status::healthy),
                 ("rights::roles_of_the_page", KEEPS, rights::roles_of_the_page),
                 ("status::suspended", KEEPS, operator::suspended),
+                ("status::object_without_a_set", KEEPS, operator::object_without_a_set),
                 ("status::forced_bootstrap_left", KEEPS, operator::forced_bootstrap_left),
                 ("status::bootstrap_file_left", KEEPS, operator::bootstrap_file_left),
                 ("status::failed_backup_shown_complete", KEEPS, operator::failed_backup_shown_complete),

@@ -46,6 +46,32 @@ pub fn suspended(stage: &Stage) -> Result<()> {
     resume(stage)
 }
 
+/// The operator waits for a password that nobody has made, and so makes no set.
+pub fn object_without_a_set(stage: &Stage) -> Result<()> {
+    let namespace = &stage.cluster.namespace;
+    stage.cluster.apply(&[json!({
+        "apiVersion": "k8s.mariadb.com/v1alpha1", "kind": "MariaDB", "metadata": {"name": "ghost"},
+        "spec": {
+            "rootPasswordSecretKeyRef": {"name": "nosuch", "key": "password", "generate": false},
+            "storage": {"size": "1Gi"},
+        },
+    })])?;
+    let shown = |args: &[&str], first: &str| {
+        let ended = stage.plugin.run(&[&["status", "-n", namespace], args].concat())?;
+        let told = format!("{args:?} ended with {:?}: {}{}", ended.code, ended.stdout, ended.stderr);
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let begins = ended.stdout.lines().any(|line| words(line).starts_with(first));
+        ensure!(ended.code == Some(3) && begins && ended.stdout.contains("MDB525"), "{told}");
+        Ok(told)
+    };
+    let own = shown(&["ghost"], "Critical: MariaDB ghost has no StatefulSet")?;
+    let rows = shown(&["--pod-timeout=15s"], &format!("{namespace} ghost"))?;
+    eprintln!("{own}\n{rows}");
+    let without = stage.cluster.kubectl(&["get", "statefulset", "ghost"]);
+    ensure!(without.is_err(), "the operator has made the set after all");
+    stage.cluster.kubectl(&["delete", "mariadb.k8s.mariadb.com", "ghost"]).map(drop)
+}
+
 /// Of an outage long ago; the operator never clears the field, and says nothing.
 pub fn forced_bootstrap_left(stage: &Stage) -> Result<()> {
     patch(stage, &json!({"galera": {"recovery": {"enabled": true, "forceClusterBootstrapInPod": "db-0"}}}))?;
