@@ -189,8 +189,8 @@ async fn what_may_not_be_listed_is_missed_only_where_it_is_served() {
     let world = World::with([Cluster::galera("shop", "db", 3), Cluster::galera("shop", "managed", 3).managed()]);
     world.lock().denied.insert("list mariadbs");
     let unlisted = async |world: &Shared| {
-        let api = world.serve().await.api().await;
-        observe::fleet(&api, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap().unlisted
+        let server = world.serve().await;
+        observe::fleet(&server.api().await, Scope::AllNamespaces, None, depth(), |_| {}).await.unwrap().unlisted
     };
     let forbidden = Why::Forbidden("list mariadbs.k8s.mariadb.com in all namespaces".into());
     assert_eq!(unlisted(&world).await, Some(forbidden));

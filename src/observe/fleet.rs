@@ -42,7 +42,7 @@ impl From<Found> for Fleet {
     fn from(found: Found) -> Self {
         let (clusters, unmade) = match found {
             Found::Cluster(seen) => (vec![*seen], Vec::new()),
-            Found::Unmade(unmade) => (Vec::new(), vec![unmade]),
+            Found::Unmade(unmade) => (Vec::new(), vec![*unmade]),
         };
         Self { clusters, unmade, unlisted: None }
     }
@@ -69,7 +69,7 @@ pub async fn fleet(
     each: impl FnMut(&Snapshot),
 ) -> Result<Fleet, Failure> {
     // A selector is about labels of sets: what has no set has none of them.
-    look_at_all(api, Which { scope, selector, unmade: selector.is_none() }, depth, |_| true, each).await
+    Box::pin(look_at_all(api, Which { scope, selector, unmade: selector.is_none() }, depth, |_| true, each)).await
 }
 
 /// Those clusters only whose objects `are_meant`; the pods of the others are not asked.
@@ -83,9 +83,10 @@ pub async fn clusters(
     are_meant: impl Fn(&Snapshot) -> bool,
 ) -> Result<Vec<Snapshot>, Failure> {
     let which = Which { scope, selector: None, unmade: false };
-    Ok(look_at_all(api, which, depth, are_meant, |_| ()).await?.clusters)
+    Ok(Box::pin(look_at_all(api, which, depth, are_meant, |_| ())).await?.clusters)
 }
 
+/// Its future is large: whoever awaits it puts it on the heap.
 async fn look_at_all(
     api: &Api,
     which: Which<'_>,
@@ -120,7 +121,7 @@ async fn look_at_all(
                 extras::nodes(api, nodes, depth.pod_timeout).await
             }
         };
-        let managers = managers.wait(api, owners, scope, depth.pod_timeout);
+        let managers = Box::pin(managers.wait(api, owners, scope, depth.pod_timeout));
         Arc::new(join3(extras.wait(depth.pod_timeout), asked, managers).await)
     }
     .shared();

@@ -44,10 +44,7 @@ pub async fn of(api: &Api, set: &StatefulSet, asked: Asked, limit: Duration) -> 
             older => within(limit, get_operator_view(api, older, &set.namespace, &set.name)).await,
         }
     };
-    let around = |group| async move {
-        let groups = BTreeSet::from([group]);
-        tokio::join!(Backups::list(api, groups.clone(), scope, limit), deployments(api, &groups, limit))
-    };
+    let around = |group| Box::pin(around(api, [group].into(), scope, limit));
     let owned = async {
         match set.owner.as_ref().and_then(Owner::operator) {
             Some(group) => Some(around(group).await),
@@ -68,13 +65,20 @@ pub async fn of(api: &Api, set: &StatefulSet, asked: Asked, limit: Duration) -> 
     manager
 }
 
+/// What is asked for only where there is an operator of these groups.
+async fn around(api: &Api, groups: BTreeSet<ApiGroup>, scope: Scope<'_>, limit: Duration) -> (Backups, Deployments) {
+    tokio::join!(Backups::list(api, groups.clone(), scope, limit), deployments(api, &groups, limit))
+}
+
 /// The Deployments of the operators of these groups. Only those of mariadb-operator itself are known by a label.
-async fn deployments(api: &Api, groups: &BTreeSet<ApiGroup>, limit: Duration) -> Fact<Vec<OperatorDeployment>> {
+async fn deployments(api: &Api, groups: &BTreeSet<ApiGroup>, limit: Duration) -> Deployments {
     if groups.iter().all(|group| *group == ApiGroup::Enterprise) {
         return Fact::Unknown(Why::NotAsked);
     }
     within(limit, versions::operators(api)).await
 }
+
+type Deployments = Fact<Vec<OperatorDeployment>>;
 
 /// The `MariaDB` objects of one group.
 type Views = Fact<ByNamespace<OperatorView>>;
@@ -91,7 +95,7 @@ pub struct Managers {
     views: BTreeMap<ApiGroup, Views>,
     served: Fact<BTreeSet<ApiGroup>>,
     backups: Backups,
-    deployments: Fact<Vec<OperatorDeployment>>,
+    deployments: Deployments,
 }
 
 impl AskedAll {
@@ -116,13 +120,8 @@ impl AskedAll {
             let others = join_all(others.map(of)).await;
             (served, others)
         };
-        let (today, owned, (served, others), backups, deployments) = tokio::join!(
-            within(limit, joined(self.today)),
-            owned,
-            others,
-            Backups::list(api, owners.clone(), scope, limit),
-            deployments(api, &owners, limit)
-        );
+        let (today, owned, (served, others), (backups, deployments)) =
+            tokio::join!(within(limit, joined(self.today)), owned, others, around(api, owners.clone(), scope, limit));
         let views = owned.into_iter().chain(others).chain([(ApiGroup::MariaDb, today)]);
         Managers { views: views.collect(), served, backups, deployments }
     }

@@ -61,7 +61,7 @@ pub struct Depth {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     Cluster(Box<Snapshot>),
-    Unmade(Unmade),
+    Unmade(Box<Unmade>),
 }
 
 /// The cluster that a user has named, in the namespace in use.
@@ -81,7 +81,7 @@ pub async fn named(api: &Api, name: &TargetName, depth: Depth) -> Result<Snapsho
 /// Those of [`named`], of which `sts/NAME` alone insists on a set.
 pub async fn found(api: &Api, name: &TargetName, depth: Depth) -> Result<Found, Failure> {
     let target = Target { namespace: api.namespace().to_owned(), name: name.name().to_owned() };
-    let found = look_at(api, &target, depth).await?;
+    let found = Box::pin(look_at(api, &target, depth)).await?;
     match (&found, name) {
         (Found::Cluster(seen), _) => is_of_kind(name, seen)?,
         (Found::Unmade(unmade), TargetName::StatefulSet(_)) => return Err(unmade::no_cluster(unmade)),
@@ -110,12 +110,13 @@ pub fn is_of_kind(name: &TargetName, seen: &Snapshot) -> Result<(), Failure> {
 /// # Errors
 /// The set or its pods could not be read. What a pod or an extra does not tell is an unknown fact, no error.
 pub async fn cluster(api: &Api, target: &Target, depth: Depth) -> Result<Snapshot, Failure> {
-    match look_at(api, target, depth).await? {
+    match Box::pin(look_at(api, target, depth)).await? {
         Found::Cluster(seen) => Ok(*seen),
         Found::Unmade(unmade) => Err(unmade::no_cluster(&unmade)),
     }
 }
 
+/// Its future is large: whoever awaits it puts it on the heap.
 async fn look_at(api: &Api, target: &Target, depth: Depth) -> Result<Found, Failure> {
     let scope = Scope::Namespace(&target.namespace);
     let extras = Extras::ask(api, scope);
@@ -126,7 +127,9 @@ async fn look_at(api: &Api, target: &Target, depth: Depth) -> Result<Found, Fail
         Ok(needed) => needed,
         Err(failure) if failure.kind == Kind::NotFound => {
             let today = asked.wait(depth.pod_timeout).await;
-            return unmade::instead(api, target, today, failure, depth).await.map(Found::Unmade);
+            return Box::pin(unmade::instead(api, target, today, failure, depth))
+                .await
+                .map(|unmade| Found::Unmade(Box::new(unmade)));
         }
         Err(failure) => return Err(failure),
     };
@@ -143,7 +146,7 @@ async fn look_at(api: &Api, target: &Target, depth: Depth) -> Result<Found, Fail
     let (samples, nodes, manager) = join3(
         look_at_members(api, &snapshot, depth, None),
         extras::nodes(api, nodes, limit),
-        manager::of(api, &snapshot.objects.stateful_set, asked, limit),
+        Box::pin(manager::of(api, &snapshot.objects.stateful_set, asked, limit)),
     )
     .await;
     take(&mut snapshot, samples);

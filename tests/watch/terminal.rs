@@ -102,7 +102,7 @@ async fn before_anything_was_seen_nothing_is_claimed() {
 async fn what_has_changed_is_wrapped_and_not_cut() {
     sit_down(|world, server| {
         let mut terminal = Terminal::open(&server, &["status", "db", "-n", "shop", "-w"]);
-        terminal.resize(50, 60);
+        terminal.resize(60, 60);
         terminal.until("healthy", |screen| is_live(screen) && shows(screen, "q: end"));
         world.lock().cluster("db").as_galera().disconnect(2);
         terminal.until("degraded", |screen| shows(screen, "Healthy → Degraded;"));

@@ -20,8 +20,8 @@ pub(super) fn screen(status: &Status, wide: bool, out: &mut Styled) {
     lost(status, out);
     settled(status, out);
     findings(status, out);
-    out.end_line();
     if status.set_exists {
+        out.end_line();
         pods(status, wide, out);
     }
     reasons(status, out);
