@@ -53,6 +53,7 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::Galera(Galera { verb: GaleraVerb::Recover(args) }) => commands::operation::recover(request, args, process, printer),
         Verb::Stop(args) => commands::operation::stop(request, args, process, printer),
         Verb::Start(args) => commands::operation::start(request, args, process, printer),
+        Verb::Rebuild(args) => commands::operation::rebuild(request, args, process, printer),
         Verb::Operation(args) => commands::operation::operations(request, &args.verb, process, printer),
         Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(args) => commands::version::run(request, args, process, printer),

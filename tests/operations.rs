@@ -10,6 +10,7 @@ use crate::support::server::{Answer, Request, Server};
 use crate::support::world::{Cluster, Shared, World};
 
 mod cuts;
+mod rebuild;
 mod recover;
 mod refusals;
 mod screens;

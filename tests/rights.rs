@@ -35,7 +35,7 @@ impl Command {
 
     /// Operations have a pace of their own.
     fn is_operation(&self) -> bool {
-        matches!(self.args[0], "stop" | "start" | "operation") || self.args.contains(&"recover")
+        matches!(self.args[0], "stop" | "start" | "rebuild" | "operation") || self.args.contains(&"recover")
     }
 }
 
@@ -52,6 +52,19 @@ fn crashed() -> Shared {
     let world = controlled();
     world.lock().cluster("db").as_galera().kill(&[0, 1, 2]);
     (0..3).for_each(|ordinal| world.lock().cluster("db").crash_loop(ordinal));
+    world
+}
+
+/// The node with the volume of one member is gone.
+fn without_node() -> Shared {
+    let world = controlled();
+    let mut locked = world.lock();
+    let cluster = locked.cluster("db");
+    cluster.as_galera().kill(&[2]);
+    cluster.member(2).pod = Pod::Pending("0/2 nodes are available");
+    cluster.member(2).claim_node = Some("n3");
+    locked.nodes.remove("n3");
+    drop(locked);
     world
 }
 
@@ -117,6 +130,8 @@ const COMMANDS: &[Command] = &[
     Command::new("stop NAME", STOP, controlled),
     Command::new("start NAME", &["start", "db", "--yes"], controlled).after(STOP),
     Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
+    Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),
+    Command::new("rebuild POD --new-volume (its node is lost)", &["rebuild", "db-2", "--new-volume", "--yes"], without_node),
     Command::new("operation list", &["operation", "list"], controlled).after(STOP),
     Command::new("operation show NAME", &["operation", "show", "db"], controlled).after(STOP),
     Command::new("version", &["version"], fleet),

@@ -20,7 +20,18 @@ pub(super) struct Metadata {
     creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<Timestamp>,
     labels: BTreeMap<String, String>,
+    annotations: Annotations,
     owner_references: Vec<OwnerReference>,
+}
+
+/// The few annotations that are read.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "volume.kubernetes.io/selected-node")]
+    volume_node: Option<String>,
+    #[serde(rename = "volume.kubernetes.io/storage-provisioner")]
+    provisioner: Option<String>,
 }
 
 impl Metadata {
@@ -199,6 +210,8 @@ impl Claim {
             capacity: status.capacity.remove("storage"),
             storage_class: spec.storage_class_name,
             volume: spec.volume_name.filter(|name| !name.is_empty()),
+            node: metadata.annotations.volume_node,
+            provisioner: metadata.annotations.provisioner,
         };
         Some((metadata.namespace, claim))
     }

@@ -21,6 +21,7 @@ pub enum Resource {
     Jobs,
     ConfigMaps,
     StatefulSets,
+    Claims,
 }
 
 impl Resource {
@@ -30,6 +31,7 @@ impl Resource {
             Self::Jobs => ("/apis/batch/v1", "jobs"),
             Self::ConfigMaps => ("/api/v1", "configmaps"),
             Self::StatefulSets => ("/apis/apps/v1", "statefulsets"),
+            Self::Claims => ("/api/v1", "persistentvolumeclaims"),
         };
         Ask { verb, group, resource, namespace: Some(namespace), name }
     }

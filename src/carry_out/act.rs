@@ -10,7 +10,7 @@ use crate::decide::helper::{Helper, Kind as HelperKind, StateChange, Template};
 use crate::decide::operation::plan::{Action, Closed, Range};
 use crate::decide::operation::{bootstrap, bootstrap_name};
 use crate::model::disk::{Disk, StateFile};
-use crate::model::kubernetes::StatefulSet;
+use crate::model::kubernetes::{Pod, StatefulSet};
 use crate::model::names::Ordinal;
 use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
@@ -49,11 +49,11 @@ impl Hands<'_> {
                 self.set(set, vec![json!({"op": "replace", "path": path, "value": value})], dry_run).await?;
             }
             Action::Inspect { ordinals } => {
-                let files = self.read_files(set, ordinals, dry_run).await?;
+                let files = self.read_files(seen, ordinals, dry_run).await?;
                 return Ok(Learned { closed: closed(set, &files)?, ..Learned::default() });
             }
             Action::Read { ordinals } => {
-                let files = self.read_files(set, ordinals, dry_run).await?;
+                let files = self.read_files(seen, ordinals, dry_run).await?;
                 return Ok(Learned { files, ..Learned::default() });
             }
             Action::Recover { datadirs } => {
@@ -62,10 +62,18 @@ impl Hands<'_> {
             }
             Action::DeletePods { ordinals } if !dry_run => self.delete_pods(seen, ordinals).await?,
             Action::Write { ordinal, datadir, change } => self.write(set, *ordinal, datadir, change, dry_run).await?,
+            Action::Reset { ordinal, datadir, .. } => self.reset(seen, *ordinal, datadir, dry_run).await?,
+            Action::DeleteClaim { name, uid } if !dry_run => {
+                match delete(self.api, Resource::Claims, &set.namespace, name, uid).await {
+                    Ok(()) | Err(Denied::Gone) => {}
+                    Err(denied) => return Err(denied),
+                }
+            }
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::DeletePods { .. }
+            | Action::DeleteClaim { .. }
             | Action::EndBootstrap { .. }
             | Action::Record { .. }
             | Action::Forget
@@ -122,15 +130,11 @@ impl Hands<'_> {
         delete(self.api, Resource::Pods, &seen.target.namespace, &name, uid).await
     }
 
-    async fn read_files(
-        &self,
-        set: &StatefulSet,
-        ordinals: &[Ordinal],
-        dry_run: bool,
-    ) -> Result<BTreeMap<Ordinal, Disk>, Denied> {
+    async fn read_files(&self, seen: &Snapshot, ordinals: &[Ordinal], dry_run: bool) -> Result<BTreeMap<Ordinal, Disk>, Denied> {
+        let set = &seen.objects.stateful_set;
         let template = self.template(set);
         let helpers: Result<Vec<Helper>, String> =
-            ordinals.iter().map(|ordinal| template.helper(*ordinal, HelperKind::Inspect, None, None)).collect();
+            ordinals.iter().map(|ordinal| template.helper(*ordinal, HelperKind::Inspect, placed(seen, *ordinal), None)).collect();
         let helpers = helpers.map_err(Denied::Refused)?;
         let Some(pods) = self.helpers(set, &helpers, dry_run).await? else { return Ok(BTreeMap::new()) };
         let mut files = BTreeMap::new();
@@ -172,6 +176,14 @@ impl Hands<'_> {
         written.map_err(|why| Denied::Refused(format!("grastate.dat of {}: {why}", ordinal.pod(&set.name))))
     }
 
+    async fn reset(&self, seen: &Snapshot, ordinal: Ordinal, datadir: &str, dry_run: bool) -> Result<(), Denied> {
+        let set = &seen.objects.stateful_set;
+        let helper = self.template(set).resetter(ordinal, placed(seen, ordinal), datadir).map_err(Denied::Refused)?;
+        let Some(pods) = self.helpers(set, std::slice::from_ref(&helper), dry_run).await? else { return Ok(()) };
+        let written = pods.write(&helper, &StateChange::reset()).await;
+        written.map_err(|why| Denied::Refused(format!("grastate.dat of {}: {why}", ordinal.pod(&set.name))))
+    }
+
     fn template<'a>(&'a self, set: &'a StatefulSet) -> Template<'a> {
         Template { set, template: &self.set["spec"]["template"] }
     }
@@ -204,6 +216,11 @@ impl Hands<'_> {
             Ok(stored) => intact(&pod, &stored).map_err(Denied::Refused),
         }
     }
+}
+
+/// The pod of an ordinal that is on a node: its volume can be mounted there and perhaps nowhere else.
+fn placed(seen: &Snapshot, ordinal: Ordinal) -> Option<&Pod> {
+    seen.members.get(&ordinal)?.pod.as_ref().filter(|pod| pod.node.is_some())
 }
 
 /// What the state files say of how each server was stopped.

@@ -12,7 +12,7 @@ use crate::api::writes::Denied;
 use crate::decide::operation::custody::{Autoscaler, Custody};
 use crate::decide::operation::journal::{Holder, Journal, Operation, Outcome};
 use crate::decide::operation::plan::{Action, Decision, Memo, Plan, Range, Refusal};
-use crate::decide::operation::{Beginning, Goal, begin, decide};
+use crate::decide::operation::{Beginning, Goal, Wish, begin, decide};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
@@ -50,7 +50,7 @@ pub struct Ready {
 pub struct Preparation<'a> {
     pub api: &'a Api,
     pub target: &'a Target,
-    pub goal: Goal,
+    pub wish: &'a Wish,
     pub depth: Depth,
     pub pace: Pace,
     /// The user says that GitOps is paused.
@@ -84,7 +84,7 @@ impl Preparation<'_> {
             custody.gitops = None;
         }
         let stopped = journal.stopped.as_ref().filter(|_| journal.set_uid == uid);
-        let judge = |seen: &Snapshot| begin(self.goal, seen, &custody, stopped).map_err(unseen);
+        let judge = |seen: &Snapshot| begin(self.wish, seen, &custody, stopped).map_err(unseen);
         let first = look(self.api, self.target, self.depth, None).await?;
         match judge(&first)? {
             Beginning::Nothing(why) => return Ok(Prepared::Nothing(why)),
@@ -94,7 +94,7 @@ impl Preparation<'_> {
             Beginning::Begin(_) => {}
         }
         // For 6.3 s after a cut both halves say Primary.
-        if self.goal == Goal::Stop {
+        if matches!(self.wish.goal, Goal::Stop | Goal::Rebuild) {
             tokio::time::sleep(self.pace.settle).await;
         }
         let seen = look(self.api, self.target, self.depth, None).await?;
@@ -105,7 +105,7 @@ impl Preparation<'_> {
             Beginning::Wait { why, limit, then } => return Ok(Prepared::Wait { why, limit, then: then.is_some() }),
             Beginning::Begin(memo) => *memo,
         };
-        Ok(match decide(self.goal, &seen, &memo).map_err(unseen)? {
+        Ok(match decide(self.wish.goal, &seen, &memo).map_err(unseen)? {
             Decision::Done => Prepared::Nothing(format!("there is nothing to do for {}", self.target.name)),
             Decision::Refuse(refusal) => Prepared::Refused(refusal),
             Decision::Wait { why, .. } => Prepared::Refused(busy(self.target, &why)),
@@ -127,12 +127,14 @@ impl Preparation<'_> {
                 Action::Record { .. }
                     | Action::Forget
                     | Action::EndBootstrap { .. }
+                    | Action::DeletePods { .. }
+                    | Action::DeleteClaim { .. }
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
             );
             answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
         }
-        if matches!(self.goal, Goal::Stop | Goal::Recover) {
+        if matches!(self.wish.goal, Goal::Stop | Goal::Recover) {
             // Before an election any ordinal is as good.
             let ordinal = ready.memo.founder.map_or(Ordinal(ready.memo.range.start), |founder| founder.ordinal);
             answers.push(Some(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true).await.map(drop)));

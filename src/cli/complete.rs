@@ -90,6 +90,7 @@ const NAMES: &[(&str, Names)] = &[
 /// Arguments whose values nobody can list.
 #[cfg(test)]
 const FREE: &[&str] = &[
+    "accept_data_loss",
     "database",
     "db_user",
     "execute",

@@ -71,6 +71,7 @@ pub enum Verb {
     ///
     /// The member that stopped last founds the cluster in a pod of its own, the others join it one by one, then the StatefulSet takes over.
     Start(operation::Whole),
+    Rebuild(operation::Rebuild),
     Operation(operation::Operation),
     Explain(Explain),
     Completion(Completion),

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::pod_name::PodName;
 use super::write::Write;
 use crate::model::target_name::TargetName;
 
@@ -10,6 +11,28 @@ use crate::model::target_name::TargetName;
 pub struct Whole {
     /// NAME or sts/NAME; none: the only cluster of the namespace
     pub target: Option<TargetName>,
+    /// Argo CD or Flux writes this StatefulSet, and I have paused it
+    #[arg(long, help_heading = "Changes")]
+    pub gitops_paused: bool,
+    #[command(flatten)]
+    pub write: Write,
+}
+
+/// Give one member of a Galera cluster a fresh copy of the data
+///
+/// The others go on: exactly one primary component without the member, somebody Synced in it who can give, and a majority while it is away. Then the data of the member is marked as not to be trusted and its pod is deleted; the next server takes a full copy. Done means that the copy has come and the member is Synced among those that were there before.
+///
+/// Rows that only this member holds are named and need --accept-data-loss.
+#[derive(Args, Clone, Debug)]
+pub struct Rebuild {
+    /// POD or pod/NAME
+    pub pod: PodName,
+    /// The volume is lost with its node: delete the claim, so that a new volume is made
+    #[arg(long, help_heading = "Changes")]
+    pub new_volume: bool,
+    /// Rows that may be lost, in the words of the refusal that names them
+    #[arg(long, value_name = "WHAT", help_heading = "Changes")]
+    pub accept_data_loss: Option<String>,
     /// Argo CD or Flux writes this StatefulSet, and I have paused it
     #[arg(long, help_heading = "Changes")]
     pub gitops_paused: bool,

@@ -1,4 +1,4 @@
-//! `stop`, `start`, `operation …`.
+//! `stop`, `start`, `rebuild`, `operation …`.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -13,34 +13,48 @@ use crate::carry_out::journal::{Held, Unwritten, all};
 use crate::carry_out::operation::{End, Event, Run};
 use crate::carry_out::prepare::{Left, Preparation, Prepared, held_by, left, operation, stands_still, take, whole_set};
 use crate::cli::Request;
-use crate::cli::operation::{Going, OperationVerb, Which, Whole};
+use crate::cli::operation::{Going, OperationVerb, Rebuild, Which, Whole};
 use crate::cli::write::{DryRun, Write};
-use crate::decide::operation::Goal;
 use crate::decide::operation::journal::{Holder, Operation};
-use crate::decide::operation::plan::Plan;
+use crate::decide::operation::plan::{Loss, Plan};
+use crate::decide::operation::{Goal, Wish};
 use crate::failure::{Exit, Failure, Kind};
-use crate::model::names::Target;
+use crate::model::names::{Ordinal, Target};
 use crate::model::target_name::TargetName;
 use crate::observe::Depth;
 use crate::output::Printer;
 use crate::output::command_line::OwnFlags;
-use crate::output::operation::{Answer, Journal, JournalList, Planned, Progress, Told};
+use crate::output::operation::{Answer, Journal, JournalList, Progress, Told};
 use crate::output::prompt::{self, Asker};
 use crate::process::{Interrupts, Process, run_async, until_interrupted};
 
 /// `stop`.
 pub fn stop(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
-    whole(Goal::Stop, request, args, process, printer)
+    whole(&Goal::Stop.into(), request, args, process, printer)
 }
 
 /// `start`.
 pub fn start(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
-    whole(Goal::Start, request, args, process, printer)
+    whole(&Goal::Start.into(), request, args, process, printer)
 }
 
 /// `galera recover`.
 pub fn recover(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
-    whole(Goal::Recover, request, args, process, printer)
+    whole(&Goal::Recover.into(), request, args, process, printer)
+}
+
+/// `rebuild`.
+pub fn rebuild(request: &Request, args: &Rebuild, process: &mut Process, printer: &mut Printer) -> Exit {
+    let pod = args.pod.0.as_str();
+    let of_set = pod.rsplit_once('-').and_then(|(set, _)| Some((set, Ordinal::of_pod(set, pod)?)));
+    let Some((set, ordinal)) = of_set else {
+        let text = format!("{pod} is no pod of a StatefulSet: their names end in a number");
+        return printer.fail(&Failure::new(Kind::Usage, text));
+    };
+    let accepted = args.accept_data_loss.clone().map(Loss);
+    let wish = Wish { goal: Goal::Rebuild, ordinal: Some(ordinal), new_volume: args.new_volume, accepted };
+    let target = Some(TargetName::Any(set.to_owned()));
+    whole(&wish, request, &Whole { target, gitops_paused: args.gitops_paused, write: args.write }, process, printer)
 }
 
 /// `operation …`.
@@ -89,7 +103,7 @@ fn desk<'a>(
     }
 }
 
-fn whole(goal: Goal, request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
+fn whole(wish: &Wish, request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
     let interrupts = Cell::new(0);
     let mut desk = desk(request, args.write, process, printer, &interrupts);
     let signals = desk.process.signals;
@@ -97,7 +111,7 @@ fn whole(goal: Goal, request: &Request, args: &Whole, process: &mut Process, pri
         let api = connect(&(&request.connection).into(), &desk.process.env, desk.process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), false).await?;
         let target = target(&api, args.target.as_ref(), args.write.yes).await?;
-        begin(&mut desk, &api, &target, goal, args.gitops_paused).await
+        begin(&mut desk, &api, &target, wish, args.gitops_paused).await
     };
     let answer = run_async(false, leave_at_the_second(signals, &interrupts, work));
     shown(answer, printer)
@@ -133,10 +147,10 @@ fn shown(answer: Result<Answer, Failure>, printer: &mut Printer) -> Exit {
     }
 }
 
-async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gitops_paused: bool) -> Result<Answer, Failure> {
+async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, wish: &Wish, gitops_paused: bool) -> Result<Answer, Failure> {
     let (clock, pace) = (desk.process.clock, desk.process.pace);
-    let told = Told { target, goal, flags: desk.flags.clone() };
-    let mut preparation = Preparation { api, target, goal, depth: desk.depth, pace, gitops_paused, waited: false };
+    let told = Told { target, goal: wish.goal, ordinal: wish.ordinal, flags: desk.flags.clone() };
+    let mut preparation = Preparation { api, target, wish, depth: desk.depth, pace, gitops_paused, waited: false };
     let (signals, dry_run) = (desk.process.signals, desk.write.dry_run != DryRun::None);
     let first = async {
         let set = whole_set(api, target).await?;
@@ -166,7 +180,7 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, goal: Goal, gito
     if let Some(answer) = confirm(desk, &told, &ready.plan).await? {
         return Ok(answer);
     }
-    let operation = operation(goal, &ready, desk.holder.clone(), clock.now());
+    let operation = operation(wish.goal, &ready, desk.holder.clone(), clock.now());
     if let Err(why) = take(&mut held, &set, &operation, clock).await {
         return told.not_taken(why);
     }
@@ -210,7 +224,7 @@ fn untouched(failure: Failure) -> Failure {
 
 /// `Some`: it is not to be done.
 async fn confirm(desk: &mut Desk<'_>, told: &Told<'_>, plan: &Plan) -> Result<Option<Answer>, Failure> {
-    let planned = Planned::new(told.target, told.goal, plan, None);
+    let planned = told.plan(plan, None);
     desk.printer.brief(|out| planned.steps(out));
     if desk.write.yes {
         return Ok(None);
@@ -293,7 +307,7 @@ async fn resume(desk: &mut Desk<'_>, api: &Api, target: &Target, abort: bool) ->
     let set = whole_set(api, target).await?;
     let mut held = Held::read(api, target, desk.holder.clone(), clock, pace.patience).await?;
     let Some(current) = held.journal.current.clone() else { return Ok(Told::nothing_to_resume(target)) };
-    let told = Told { target, goal: current.goal, flags: desk.flags.clone() };
+    let told = Told { target, goal: current.goal, ordinal: current.ordinal(), flags: desk.flags.clone() };
     if held.journal.set_uid != set["metadata"]["uid"].as_str().unwrap_or_default() {
         return Ok(told.of_another_set());
     }
@@ -367,7 +381,7 @@ fn ask_to_stop(request: &Request, args: &Which, process: &Process, printer: &mut
         let target = target(&api, args.target.as_ref(), false).await?;
         let mut held = Held::read(&api, &target, reader(process), process.clock, process.pace.patience).await?;
         let Some(current) = held.journal.current.clone() else { return Ok(Told::nothing_to_resume(&target)) };
-        let told = Told { target: &target, goal: current.goal, flags: flags.clone() };
+        let told = Told { target: &target, goal: current.goal, ordinal: current.ordinal(), flags: flags.clone() };
         let Some(holder) = &current.holder else { return Ok(told.stands_already()) };
         match held.ask_to_stop().await {
             Ok(()) => Ok(told.asked_to_stop(holder)),

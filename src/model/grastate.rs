@@ -20,6 +20,13 @@ pub struct Grastate {
 }
 
 impl Grastate {
+    /// What Galera itself writes where the data must not be trusted: a server that starts on it asks for a full copy, and none
+    /// may found a cluster with it.
+    #[must_use]
+    pub fn distrusted() -> Self {
+        Self { version: Some("2.1".to_owned()), uuid: Uuid::nil(), seqno: None, safe_to_bootstrap: Some(false) }
+    }
+
     /// Reads the file as Galera does: one `key: value` a line, the last of a repeated key counts. Comments, unknown keys,
     /// carriage returns and the blanks Galera pads a rewritten file with (also behind the last newline) mean nothing.
     ///

@@ -305,6 +305,12 @@ pub struct Claim {
     pub capacity: Option<String>,
     pub storage_class: Option<String>,
     pub volume: Option<String>,
+    /// The node that the scheduler chose for the volume: it lies there, or was made for there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What makes volumes for it. Without one nobody makes another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisioner: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

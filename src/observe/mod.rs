@@ -9,6 +9,7 @@ mod certificate;
 mod extras;
 mod fleet;
 mod founder;
+mod lost;
 mod manager;
 mod server;
 mod unmade;
@@ -37,6 +38,7 @@ use crate::process::Clock;
 pub use datadirs::{catch, datadirs, homes, in_logs};
 pub use fleet::{Fleet, clusters, fleet};
 pub use founder::founder;
+pub use lost::nodes_of_claims;
 
 use extras::Extras;
 use probe::{END, Looks, Sample};

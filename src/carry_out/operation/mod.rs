@@ -78,6 +78,7 @@ pub struct Run<'a> {
 /// The set, its pods or the bootstrap pod could not be read.
 pub async fn look(api: &Api, target: &Target, depth: Depth, founder: Option<Ordinal>) -> Result<Snapshot, Failure> {
     let mut seen = observe::cluster(api, target, depth).await?;
+    observe::nodes_of_claims(api, &mut seen, depth).await;
     if let Some(ordinal) = founder {
         observe::founder(api, &mut seen, ordinal, &bootstrap_name(&target.name, ordinal), depth).await?;
     }
@@ -222,7 +223,9 @@ impl Run<'_> {
     async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
         let (Some(to), Some(operation)) = (true_range(seen), &held.journal.current) else { return Ok(()) };
         let from = Range::of(&seen.objects.stateful_set);
-        if !operation.memo.ranges.contains(&from) {
+        // A pod that is missing for other reasons than a change of ours is to come back.
+        let changed = operation.begun.iter().any(|step| step.act.range().is_some());
+        if !changed || !operation.memo.ranges.contains(&from) {
             return Ok(());
         }
         let say = "set the range back to what is true of the pods";

@@ -89,10 +89,10 @@ impl Run<'_> {
         tell: &mut dyn FnMut(&Event<'_>),
     ) -> Result<(), End> {
         let why = Why::from(denied.clone()).to_string();
-        // Reading once more does no harm, whatever went wrong.
+        // Reading once more does no harm, whatever went wrong, and neither does writing the same again.
         let again = match &denied {
             Denied::Right(_) => false,
-            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. } | Action::Read { .. }),
+            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Reset { .. }),
             Denied::Gone | Denied::Exists | Denied::Lost(_) => true,
         };
         if again && progress.attempts.1 < ATTEMPTS {
@@ -123,6 +123,7 @@ const fn keeps(act: &Action) -> bool {
             | Action::DeletePods { .. }
             | Action::Bootstrap { .. }
             | Action::EndBootstrap { .. }
+            | Action::DeleteClaim { .. }
     )
 }
 
@@ -155,6 +156,11 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
             }
             if let (Some(disk), Some(after)) = (memo.recovery.files.get_mut(ordinal), &change.after) {
                 disk.grastate = StateFile::Parsed(after.clone());
+            }
+        }
+        Action::Reset { pod, .. } => {
+            if let Some(rebuild) = &mut memo.rebuild {
+                (rebuild.reset, rebuild.pod) = (true, pod.clone());
             }
         }
         _ => {}

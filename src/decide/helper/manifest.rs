@@ -31,6 +31,9 @@ const RECOVER: &str = include_str!("recover.sh");
 /// Writes `grastate.dat` if it still says what was seen, and prints what it says then.
 const WRITE: &str = include_str!("write.sh");
 
+/// Marks a data directory as one whose data must not be trusted, whatever runs on it.
+const RESET: &str = include_str!("reset.sh");
+
 /// `spec.template` of the set, and what of the set shapes its pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Template<'a> {
@@ -62,14 +65,27 @@ impl Template<'_> {
     /// # Errors
     /// Why it cannot be made, as one sentence.
     pub fn writer(&self, ordinal: Ordinal, pod: Option<&Pod>, datadir: &str, change: &StateChange) -> Result<Helper, String> {
-        let database = self.database()?;
-        let image = self.image(database, pod);
         let text = |state: &Option<Grastate>| state.as_ref().map(ToString::to_string).unwrap_or_default();
         let command = json!(["sh", "-c", WRITE, "write", datadir, text(&change.before), text(&change.after)]);
+        self.changer(ordinal, Kind::Write, pod, datadir, &command)
+    }
+
+    /// A helper that takes the position from the data directory of one ordinal.
+    ///
+    /// # Errors
+    /// Why it cannot be made, as one sentence.
+    pub fn resetter(&self, ordinal: Ordinal, pod: Option<&Pod>, datadir: &str) -> Result<Helper, String> {
+        let command = json!(["sh", "-c", RESET, "reset", datadir, Grastate::distrusted().to_string()]);
+        self.changer(ordinal, Kind::Reset, pod, datadir, &command)
+    }
+
+    fn changer(&self, ordinal: Ordinal, kind: Kind, pod: Option<&Pod>, datadir: &str, command: &Value) -> Result<Helper, String> {
+        let database = self.database()?;
+        let image = self.image(database, pod);
         let on_data = |mount: &&Value| mount["mountPath"].as_str().is_some_and(|path| is_under(datadir, path));
-        let mounts = self.claimed(ordinal, Kind::Write, database).into_iter().filter(on_data).collect();
-        let container = small(database, &image, &command, mounts, false);
-        self.assembled(ordinal, Kind::Write, pod, &image, &container)
+        let mounts = self.claimed(ordinal, kind, database).into_iter().filter(on_data).collect();
+        let container = small(database, &image, command, mounts, false);
+        self.assembled(ordinal, kind, pod, &image, &container)
     }
 
     fn database(&self) -> Result<&Value, String> {

@@ -26,6 +26,8 @@ pub enum Kind {
     Recover,
     /// Writes `grastate.dat`, and nothing else.
     Write,
+    /// Takes the position from a data directory, so that its server asks for a full copy.
+    Reset,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::Inspect => "inspect",
             Self::Recover => "recover",
             Self::Write => "write",
+            Self::Reset => "reset",
         }
     }
 
@@ -42,7 +45,7 @@ impl Kind {
     #[must_use]
     pub const fn lifetime(self) -> Duration {
         match self {
-            Self::Inspect | Self::Write => Duration::from_secs(120),
+            Self::Inspect | Self::Write | Self::Reset => Duration::from_secs(120),
             // InnoDB crash recovery of a gigabyte of redo takes seconds; a lock is waited for 30 s.
             Self::Recover => Duration::from_secs(600),
         }
@@ -58,6 +61,12 @@ pub struct StateChange {
 }
 
 impl StateChange {
+    /// What a reset makes of it, whatever it said before.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self { before: None, after: Some(Grastate::distrusted()) }
+    }
+
     /// What takes it back.
     #[must_use]
     pub fn reversed(&self) -> Self {

@@ -64,7 +64,11 @@ pub fn together(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid) -> 
     }
 }
 
-fn synced(seen: &Snapshot, ordinal: Ordinal, history: Uuid) -> Result<(), String> {
+/// Whether one member is Synced in a Primary component of `history`, and takes part in nothing else.
+///
+/// # Errors
+/// What is missing, in words that follow "waiting: ".
+pub fn synced(seen: &Snapshot, ordinal: Ordinal, history: Uuid) -> Result<(), String> {
     let name = seen.pod_name(ordinal);
     let member = seen.members.get(&ordinal).ok_or_else(|| format!("{name} has no pod yet"))?;
     let server = member.server.known().map_err(|why| format!("{name}: {why}"))?;

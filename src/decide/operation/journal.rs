@@ -98,6 +98,12 @@ impl Begun {
 }
 
 impl Operation {
+    /// The one pod it is about, of a command about one.
+    #[must_use]
+    pub fn ordinal(&self) -> Option<Ordinal> {
+        self.memo.rebuild.as_ref().map(|rebuild| rebuild.ordinal)
+    }
+
     /// Whether it can still be taken back.
     #[must_use]
     pub fn can_abort(&self) -> bool {

@@ -28,6 +28,7 @@ pub mod gates;
 pub mod journal;
 pub mod plan;
 mod preflight;
+mod rebuild;
 mod recover;
 mod start;
 mod stop;
@@ -47,7 +48,7 @@ use crate::model::snapshot::Snapshot;
 
 use custody::Custody;
 use journal::Stopped;
-use plan::{Decision, Memo, Range, Refusal};
+use plan::{Decision, Loss, Memo, Range, Refusal};
 
 pub use founding::bootstrap_name;
 pub use undo::undo;
@@ -62,6 +63,8 @@ pub enum Goal {
     Start,
     /// A Galera cluster of which no server runs on, whole again.
     Recover,
+    /// A fresh copy for one member of a living cluster.
+    Rebuild,
 }
 
 impl Goal {
@@ -72,7 +75,26 @@ impl Goal {
             Self::Stop => "stop",
             Self::Start => "start",
             Self::Recover => "galera recover",
+            Self::Rebuild => "rebuild",
         }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub goal: Goal,
+    /// Of a command about one pod: which.
+    pub ordinal: Option<Ordinal>,
+    /// Its volume is lost with its node: it gets another one.
+    pub new_volume: bool,
+    /// What may be lost, in the words of the refusal that named it.
+    pub accepted: Option<Loss>,
+}
+
+impl From<Goal> for Wish {
+    fn from(goal: Goal) -> Self {
+        Self { goal, ordinal: None, new_volume: false, accepted: None }
     }
 }
 
@@ -94,17 +116,18 @@ pub enum Beginning {
 ///
 /// # Errors
 /// A fact that is needed is not known.
-pub fn begin(goal: Goal, seen: &Snapshot, custody: &Custody, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
-    if let Some(refusal) = preflight::anyone(goal, seen, custody) {
+pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
+    if let Some(refusal) = preflight::anyone(wish.goal, seen, custody) {
         return Ok(Beginning::Refuse(refusal));
     }
     if let Some(refusal) = preflight::claim_going(seen)? {
         return Ok(Beginning::Refuse(refusal));
     }
-    match goal {
+    match wish.goal {
         Goal::Stop => stop::begin(seen, stopped),
         Goal::Start => start::begin(seen, stopped),
         Goal::Recover => Ok(recover::begin(seen)),
+        Goal::Rebuild => rebuild::begin(wish, seen),
     }
 }
 
@@ -117,6 +140,7 @@ pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why>
         Goal::Stop => stop::decide(seen, memo),
         Goal::Start => start::decide(seen, memo),
         Goal::Recover => recover::decide(seen, memo),
+        Goal::Rebuild => rebuild::decide(seen, memo),
     }
 }
 

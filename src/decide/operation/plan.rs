@@ -149,6 +149,10 @@ pub enum Action {
     EndBootstrap { ordinal: Ordinal },
     /// Forgets who was elected, and why: from here on it is a recovery (safety A8). `ended`: the founder's pod is removed first.
     BeginAgain { ended: Option<Ordinal> },
+    /// Takes the position from a data directory, also beside a server (safety B10). `pod`: uid of the pod that is there.
+    Reset { ordinal: Ordinal, datadir: String, pod: Option<String> },
+    /// Deletes a volume claim, only if it is still the one that was seen.
+    DeleteClaim { name: String, uid: String },
 }
 
 impl Action {
@@ -252,6 +256,33 @@ pub struct Memo {
     /// Of a recovery: what it has found out.
     #[serde(default)]
     pub recovery: Recovery,
+    /// Of a rebuild.
+    #[serde(default)]
+    pub rebuild: Option<Rebuild>,
+}
+
+/// The member that gets a fresh copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rebuild {
+    pub ordinal: Ordinal,
+    /// The history of the others.
+    pub state_uuid: Uuid,
+    /// Those that were in the primary component when it began.
+    pub with: BTreeSet<Ordinal>,
+    /// uid of the pod that runs on the old data; none: there was no pod.
+    pub pod: Option<String>,
+    /// As its server's container showed it; none: it could not be asked.
+    pub datadir: Option<String>,
+    /// The position was taken from the data directory.
+    #[serde(default)]
+    pub reset: bool,
+    /// Claims that are lost with their node, and their uids: new ones come in their place. Without any the volume stays.
+    #[serde(default)]
+    pub claims: BTreeMap<String, String>,
+    /// What may be lost.
+    #[serde(default)]
+    pub accepted: Option<Loss>,
 }
 
 /// Who founds the cluster, and the history that must not change.
@@ -282,6 +313,7 @@ impl Memo {
             images: images(seen),
             revision: set.update_revision.clone(),
             recovery: Recovery::default(),
+            rebuild: None,
         }
     }
 
@@ -299,7 +331,8 @@ fn images(seen: &Snapshot) -> BTreeMap<String, String> {
     let container = &seen.objects.stateful_set.layout.container;
     let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
     pods.filter_map(|pod| {
-        let own = pod.containers.iter().find(|known| known.name == *container)?;
+        // A container that never ran has none.
+        let own = pod.containers.iter().find(|known| known.name == *container && !known.image_id.is_empty())?;
         Some((pod.name.clone(), own.image_id.clone()))
     })
     .collect()

@@ -254,7 +254,7 @@ fn no_way(seen: &Snapshot, route: &Route) -> Refusal {
             let pods: Vec<String> = members.keys().map(|ordinal| seen.pod_name(*ordinal)).collect();
             let summary = format!("the cluster lives, and {} does not come back into it by itself", pods.join(", "));
             let refusal = Refusal::new(&rules::NEEDS_COPY, summary).because(members.values().cloned());
-            pods.iter().fold(refusal, |refusal, pod| refusal.kubectl(&format!("delete pod {pod}")))
+            pods.iter().fold(refusal, |refusal, pod| refusal.plugin(&format!("rebuild {pod}")))
         }
         Route::Nothing | Route::Wait { .. } | Route::Bootstrap { .. } => {
             let summary = format!("{name} has changed meanwhile: a server is Primary again");

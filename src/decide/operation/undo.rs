@@ -90,6 +90,7 @@ fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
     let forward = match operation.goal {
         Goal::Stop => "finish it, then start the cluster",
         Goal::Start | Goal::Recover => "finish it, then stop the cluster",
+        Goal::Rebuild => "finish it, so that the member has a whole copy again",
     };
     let refusal = Refusal::new(
         &rules::NO_RETURN,

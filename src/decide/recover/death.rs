@@ -7,7 +7,7 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 /// Says of a node that it is off for good; whoever sets it vouches for that.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// What proves that a server is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]

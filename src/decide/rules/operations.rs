@@ -156,6 +156,40 @@ with that list in hand. `operation abort` puts the set back to what it was.";
 
     NEEDS_COPY = "MDB724", Error, "A member of a living cluster needs a fresh copy",
     "The cluster has a primary component, so nothing has to be recovered; a member is outside of it and will not come back by itself: it was \
-voted out, has left for good, or holds another history. Its data is taken anew from the others when its pod is deleted and the server \
-starts again, by a full state transfer. What only this member holds is lost by that.";
+voted out, has left for good, or holds another history. `kubectl mariadb rebuild POD` gives it a fresh copy from the others by a full state \
+transfer, and says first what only this member holds, which is lost by that.";
+
+    NO_SOURCE = "MDB726", Error, "Nobody else could give the member a copy",
+    "A rebuild throws the data of one member away and takes it anew from the others. So the others must be exactly one primary component, \
+with one history, and at least one of them Synced and not held back. They are not: the member that was named may be the last good copy, or \
+it cannot be told whose copy is the right one. Its data is left alone.
+
+`kubectl mariadb status` says how the others stand. If no server is Primary, `kubectl mariadb galera recover NAME` comes first. After a split \
+brain with several members on each side somebody has to choose a side, and stop the servers of the other one, before one of them is rebuilt.";
+
+    NOT_SPARED = "MDB727", Error, "The member cannot be taken away at this moment",
+    "The server of a member stops before it takes its copy. While it is away the others must keep the majority, also if it goes without a \
+goodbye; nobody else may be away, and no transfer may be under way that its stop would break: two members of a primary component never stop \
+at once. What stands against it is listed; most of it passes. A member that takes a copy already is left to it.
+
+`kubectl mariadb can-stop POD` asks the same question.";
+
+    ONLY_HERE = "MDB728", Error, "The member holds what nobody else has",
+    "A rebuild would throw it away for good. Its history is another one than that of the others, or it is ahead of them, or it is a primary \
+component of its own with clients that write there.
+
+Save it first if it counts: dump what you need from that server, or take a copy of its volume. Then run the command that is printed: what you \
+accept holds the position, so that it fits no other loss. `-y` never implies it.";
+
+    VOLUME_STAYS = "MDB729", Error, "The volume is not lost, or no new one would come",
+    "`--new-volume` deletes the volume claim, and with most classes the data with it. It is for a volume on the disk of a node that is gone: \
+the node object no longer exists, or carries the taint `node.kubernetes.io/out-of-service`. A volume that can still be mounted is kept: the \
+member takes its copy into it, without `--new-volume`. And a claim whose class has no provisioner is not deleted, for nobody would make a \
+volume for the next one: make a PersistentVolume for it first, then delete claim and pod by hand.";
+
+    NODE_AWAY = "MDB730", Error, "The node of the member's volume does not serve it",
+    "The data lies on the disk of a node that is gone or does not answer. If it is gone for good only a new volume can take a copy. A node \
+that does not answer is not proven to be gone: it may be back in a minute, and the server on it may run.
+
+If you know that the machine is off, delete its Node object or set the taint that is printed, and run the command with `--new-volume`.";
 }

@@ -126,6 +126,8 @@ pub(crate) fn claim(ordinal: u32) -> Claim {
         capacity: Some("10Gi".to_owned()),
         storage_class: Some("standard".to_owned()),
         volume: Some(format!("pv-{ordinal}")),
+        node: None,
+        provisioner: None,
     }
 }
 

@@ -158,6 +158,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
         Kind::Inspect => "to read files that nothing else can read",
         Kind::Recover => "to recover positions that the files do not tell",
         Kind::Write => "to write a recovered position into grastate.dat",
+        Kind::Reset => "to take the position from a data directory",
     };
     out.hanging(Vec::new(), Label::Heading, &format!("{pods} needed in namespace {} {purpose}:", target.namespace));
     for helper in helpers {
@@ -179,7 +180,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
             "They write: `mariadbd --wsrep-recover` does InnoDB's crash recovery in each data directory, as every start would. \
              It must not run beside a server: leave the set as it is meanwhile"
         }
-        Kind::Write => "They write: `grastate.dat`, and nothing else",
+        Kind::Write | Kind::Reset => "They write: `grastate.dat`, and nothing else",
     };
     let text = format!(
         "{facts}. No Service selects them, they carry no token, and they are removed afterwards; if this program dies, Kubernetes \

@@ -33,6 +33,8 @@ pub struct Planned {
     pub name: String,
     /// The command: `stop`, `start`.
     pub operation: String,
+    /// Of a command about one pod: its name.
+    pub pod: Option<String>,
     pub steps: Vec<PlannedStep>,
     /// What could be lost; empty: nothing.
     pub losses: Vec<String>,
@@ -67,6 +69,7 @@ impl Planned {
             namespace: target.namespace.clone(),
             name: target.name.clone(),
             operation: goal.verb().to_owned(),
+            pod: None,
             steps: plan.steps.iter().enumerate().map(step).collect(),
             losses: plan.losses.iter().map(|loss| loss.0.clone()).collect(),
             notes: plan.notes.clone(),
@@ -76,7 +79,7 @@ impl Planned {
 
     /// What is shown before the question, too.
     pub fn steps(&self, out: &mut Styled) {
-        out.line(Label::Heading, format!("{} {}", self.operation, self.name));
+        out.line(Label::Heading, format!("{} {}", self.operation, self.pod.as_ref().unwrap_or(&self.name)));
         let width = self.steps.len().to_string().len();
         for (number, step) in self.steps.iter().enumerate() {
             let first = Span::plain(format!("  {:>width$}  ", number + 1));

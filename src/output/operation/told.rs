@@ -14,7 +14,7 @@ use crate::decide::operation::plan::{Plan, Refusal};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::fact::Why;
-use crate::model::names::Target;
+use crate::model::names::{Ordinal, Target};
 use crate::model::snapshot::Snapshot;
 use crate::output::command_line::OwnFlags;
 use crate::output::style::Label;
@@ -33,6 +33,8 @@ pub enum Answer {
 pub struct Told<'a> {
     pub target: &'a Target,
     pub goal: Goal,
+    /// Of a command about one pod.
+    pub ordinal: Option<Ordinal>,
     pub flags: OwnFlags,
 }
 
@@ -40,6 +42,18 @@ impl Told<'_> {
     fn line(&self, words: &str) -> String {
         let words = words.split(' ').map(str::to_owned).collect();
         self.flags.line(&NextCommand::Plugin(words), &self.target.namespace)
+    }
+
+    /// The pod, or the whole cluster.
+    fn subject(&self) -> String {
+        self.ordinal.map_or_else(|| self.target.name.clone(), |ordinal| ordinal.pod(&self.target.name))
+    }
+
+    /// `answers`: what the API server said to each step.
+    #[must_use]
+    pub fn plan(&self, plan: &Plan, answers: Option<&[Option<String>]>) -> Planned {
+        let pod = self.ordinal.map(|ordinal| ordinal.pod(&self.target.name));
+        Planned { pod, ..Planned::new(self.target, self.goal, plan, answers) }
     }
 
     fn end(&self, outcome: &str, exit: Exit, message: impl Into<String>) -> Ended {
@@ -66,7 +80,7 @@ impl Told<'_> {
             })
         };
         let said: Option<Vec<Option<String>>> = answers.map(|answers| answers.iter().map(said).collect());
-        Answer::Planned(Planned::new(self.target, self.goal, plan, said.as_deref()))
+        Answer::Planned(self.plan(plan, said.as_deref()))
     }
 
     /// The first answer of the API server that is a no.
@@ -76,15 +90,17 @@ impl Told<'_> {
         let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
         let why = Why::from(denied.clone());
         let text = format!("the API server would not accept a step of this {}: {why}; nothing was changed", self.goal.verb());
-        Some(Failure::new(kind, text).hint(format!(
-            "see which one: {}",
-            self.line(&format!("{} {} --dry-run=server", self.goal.verb(), self.target.name))
-        )))
+        Some(
+            Failure::new(kind, text).hint(format!(
+                "see which one: {}",
+                self.line(&format!("{} {} --dry-run=server", self.goal.verb(), self.subject()))
+            )),
+        )
     }
 
     #[must_use]
     pub fn question(&self) -> String {
-        format!("{} {} in namespace {}? [y/N] ", capital(self.goal.verb()), self.target.name, self.target.namespace)
+        format!("{} {} in namespace {}? [y/N] ", capital(self.goal.verb()), self.subject(), self.target.namespace)
     }
 
     #[must_use]
@@ -263,6 +279,10 @@ impl Told<'_> {
                 Exit::Ok,
                 format!("{name} runs: every member is Synced in one primary component, with the history it had."),
             ),
+            (Goal::Rebuild, _) => {
+                let message = format!("{} has a fresh copy, and is Synced in the primary component of {name}.", self.subject());
+                self.end("done", Exit::Ok, message)
+            }
         }
     }
 }

@@ -61,6 +61,11 @@ pub struct Member {
     /// Of the latest run of its container.
     pub log: &'static str,
     pub has_claim: bool,
+    /// The node on whose disk its volume lies, as the scheduler wrote it.
+    pub claim_node: Option<&'static str>,
+    /// How often its pod, and its claim, were made anew.
+    pub remade: u32,
+    pub claims_remade: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +124,9 @@ impl Cluster {
             grastate: None,
             log: "",
             has_claim: true,
+            claim_node: None,
+            remade: 0,
+            claims_remade: 0,
         };
         Self {
             namespace: namespace.to_owned(),

@@ -126,7 +126,13 @@ impl Cluster {
             if self.engine.runs(ordinal) {
                 self.as_galera().stop(ordinal);
             }
-            self.member(ordinal).pod = Pod::Absent;
+            let member = self.member(ordinal);
+            member.pod = Pod::Absent;
+            member.remade += 1;
+            // Kubernetes keeps a claim as long as its pod is there.
+            if std::mem::take(&mut member.claim_deleted) {
+                member.has_claim = false;
+            }
         }
         let creating: Vec<u32> =
             self.members.iter().filter(|(_, member)| member.pod == CREATING).map(|(ordinal, _)| *ordinal).collect();
@@ -163,7 +169,13 @@ impl Cluster {
         let wanted: Vec<u32> = (self.controller.start..self.controller.start + self.replicas).collect();
         for ordinal in wanted {
             if self.members.get(&ordinal).is_some_and(|member| member.pod == Pod::Absent) {
-                self.member(ordinal).pod = CREATING;
+                let member = self.member(ordinal);
+                member.pod = CREATING;
+                if !member.has_claim && member.claim_node.take().is_some() {
+                    (member.has_claim, member.node) = (true, "n1".to_owned());
+                    member.claims_remade += 1;
+                    self.as_galera().wipe(ordinal);
+                }
                 if ordered {
                     return;
                 }
@@ -272,6 +284,13 @@ impl Shared {
                 Some(Answer::Json(object))
             }
             ("create", "pods", None) if request.query("dryRun").is_none() => Some(create(world, &namespace, body())),
+            ("delete", "persistentvolumeclaims", Some(name)) => {
+                let claim = world.clusters.iter().flat_map(Cluster::claims).find(|claim| claim["metadata"]["name"] == name)?;
+                assert_eq!(body()["preconditions"]["uid"], claim["metadata"]["uid"], "a claim is deleted by its uid");
+                let (set, ordinal) = name.strip_prefix("data-")?.rsplit_once('-')?;
+                world.cluster(set).member(ordinal.parse().unwrap()).claim_deleted = true;
+                Some(Answer::Json(claim))
+            }
             ("delete", "pods", Some(name)) => Some(delete(world, name, &body())),
             ("get", "pods", Some(name)) => world
                 .clusters

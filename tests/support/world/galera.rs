@@ -29,6 +29,12 @@ struct Node {
     grastate: Grastate,
     /// Present unless it stopped cleanly.
     gvwstate: bool,
+    /// Its data is marked as not to be trusted, whatever its server writes.
+    marked: bool,
+    /// Its server has started without a position and waits for a full copy.
+    empty: bool,
+    /// Full copies that it got.
+    copies: u32,
     forced: BTreeMap<String, String>,
 }
 
@@ -76,6 +82,9 @@ impl Galera {
                     table: BTreeMap::new(),
                     grastate: Grastate { history, seqno: None, safe: false },
                     gvwstate: true,
+                    marked: false,
+                    empty: false,
+                    copies: 0,
                     forced: BTreeMap::new(),
                 },
             );
@@ -127,6 +136,13 @@ impl Galera {
         let node = self.node(ordinal);
         node.running = true;
         node.gcomm = gcomm;
+        if std::mem::take(&mut node.marked) {
+            (node.history, node.empty) = (Uuid::nil(), true);
+        }
+        // A server that left its group for good finds the others again when it starts.
+        if node.side >= 1000 {
+            node.side = 0;
+        }
         node.view = View { primary: false, conf_id: 0, members: BTreeSet::from([ordinal]) };
         node.grastate = Grastate { history: node.history, seqno: None, safe: false };
         node.gvwstate = true;
@@ -277,6 +293,10 @@ impl Galera {
             let node = self.node(*newcomer);
             (node.history, node.seqno) = (history, seqno);
             node.forced.clear();
+            if std::mem::take(&mut node.empty) {
+                node.copies += 1;
+                node.grastate.history = history;
+            }
         }
     }
 
@@ -353,7 +373,26 @@ impl Galera {
         self.node(ordinal).seqno -= by;
     }
 
+    /// A helper pod marks the data, beside a server or not.
+    pub fn mark(&mut self, ordinal: u32) {
+        self.node(ordinal).marked = true;
+    }
+
+    /// A new volume in the place of the old one.
+    pub fn wipe(&mut self, ordinal: u32) {
+        self.node(ordinal).marked = true;
+    }
+
+    /// Full copies that a member got.
+    pub fn copies(&self, ordinal: u32) -> u32 {
+        self.members[&ordinal].copies
+    }
+
     pub fn grastate(&self, ordinal: u32) -> String {
+        if self.members[&ordinal].marked {
+            let nil = Uuid::nil();
+            return format!("# GALERA saved state\nversion: 2.1\nuuid:    {nil}\nseqno:   -1\nsafe_to_bootstrap: 0\n");
+        }
         let Grastate { history, seqno, safe } = &self.members[&ordinal].grastate;
         let seqno = seqno.map_or_else(|| "-1".to_owned(), |seqno| seqno.to_string());
         format!(
@@ -377,6 +416,6 @@ impl Galera {
         let (view, number) = (node.table.values().next()?.0, node.view.conf_id);
         let members: String = node.table.values().map(|(gcomm, _)| format!("member: {gcomm} 0\n")).collect();
         let text = format!("my_uuid: {}\n#vwbeg\nview_id: 3 {view} {number}\nbootstrap: 0\n{members}#vwend\n", node.gcomm);
-        node.gvwstate.then_some(text)
+        (node.gvwstate && !node.marked).then_some(text)
     }
 }

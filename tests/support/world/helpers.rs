@@ -163,8 +163,13 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
         return Answer::Json(object);
     }
     object["metadata"]["uid"] = json!(format!("uid-{name}-{}", world.helpers.created.len()));
-    if object["metadata"]["labels"]["kubectl-mariadb/helper"] == "write" {
-        write(world, &object);
+    match object["metadata"]["labels"]["kubectl-mariadb/helper"].as_str() {
+        Some("write") => write(world, &object),
+        Some("reset") => {
+            let set = object["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap().to_owned();
+            world.cluster(&set).as_galera().mark(ordinal(&object));
+        }
+        _ => {}
     }
     world.helpers.created.push(object.clone());
     world.helpers.jobs.insert(name, object.clone());
@@ -193,7 +198,7 @@ fn log(world: &World, pod: &str) -> Answer {
         let set = job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap();
         let cluster = world.clusters.iter().find(|cluster| cluster.name == set).unwrap();
         let super::Engine::Galera(galera) = &cluster.engine else { panic!("only Galera has positions") };
-        if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "write" {
+        if matches!(job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str(), Some("write" | "reset")) {
             let text = galera.grastate(ordinal(job));
             let lines = text.lines().filter(|line| ["uuid:", "seqno:", "safe"].iter().any(|key| line.starts_with(key)));
             let said: Vec<String> =

@@ -65,6 +65,7 @@ impl Cluster {
             Pod::Running { ready } => ("Running", json!({ "running": { "startedAt": CREATED } }), *ready, true),
         };
         let name = self.pod(ordinal);
+        let uid = uid(&name, member.remade);
         let mut conditions = vec![json!({ "type": "Ready", "status": if ready { "True" } else { "False" } })];
         if let Pod::Pending(message) = &member.pod {
             conditions.push(json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }));
@@ -83,7 +84,7 @@ impl Cluster {
         Some(json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
+                "name": name, "namespace": self.namespace, "uid": uid, "creationTimestamp": CREATED,
                 "deletionTimestamp": self.is_leaving(ordinal).then_some("2026-01-02T04:00:00Z"),
                 "labels": {
                     "app": self.name, "controller-revision-hash": self.revision(), "statefulset.kubernetes.io/pod-name": name,
@@ -109,10 +110,13 @@ impl Cluster {
         let claim = |(ordinal, member): (&u32, &super::Member)| {
             let name = self.claim(*ordinal);
             let deletion = member.claim_deleted.then_some("2026-01-03T00:00:00Z");
+            let annotations = member.claim_node.map(|node| {
+                json!({ "volume.kubernetes.io/selected-node": node, "volume.kubernetes.io/storage-provisioner": "local.example" })
+            });
             json!({
                 "metadata": {
-                    "name": name, "namespace": self.namespace, "uid": format!("uid-{name}"), "creationTimestamp": CREATED,
-                    "deletionTimestamp": deletion,
+                    "name": name, "namespace": self.namespace, "uid": uid(&name, member.claims_remade), "creationTimestamp": CREATED,
+                    "deletionTimestamp": deletion, "annotations": annotations.unwrap_or_else(|| json!({})),
                 },
                 "spec": { "storageClassName": "standard", "volumeName": format!("pv-{name}") },
                 "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
@@ -192,6 +196,10 @@ impl Cluster {
         };
         self.warnings.iter().map(event).collect()
     }
+}
+
+fn uid(name: &str, remade: u32) -> String {
+    if remade == 0 { format!("uid-{name}") } else { format!("uid-{name}-{remade}") }
 }
 
 impl Node {

@@ -33,7 +33,7 @@ fn a_plan_is_within_another_if_it_does_the_same_in_the_same_order_or_less() {
 }
 
 fn memo_of(seen: &Snapshot) -> super::plan::Memo {
-    match begin(Goal::Stop, seen, &nobody(), None) {
+    match begin(&Goal::Stop.into(), seen, &nobody(), None) {
         Ok(Beginning::Begin(memo)) => *memo,
         Ok(Beginning::Refuse(refusal)) => panic!("refused: {refusal:?}"),
         Ok(Beginning::Nothing(why) | Beginning::Wait { why, .. }) => panic!("{why}"),
@@ -64,7 +64,9 @@ fn a_range_that_somebody_else_wrote_ends_the_operation() {
 
 #[test]
 fn replication_is_refused_before_anything_is_touched() {
-    let Ok(Beginning::Refuse(refusal)) = begin(Goal::Stop, &healthy_replication(), &nobody(), None) else { panic!("it begins") };
+    let Ok(Beginning::Refuse(refusal)) = begin(&Goal::Stop.into(), &healthy_replication(), &nobody(), None) else {
+        panic!("it begins")
+    };
     assert_eq!(refusal.rule.code, "MDB710");
 }
 

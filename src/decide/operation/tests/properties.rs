@@ -68,7 +68,7 @@ fn carry_out(small: &mut Small, operation: &mut Operation, ticks: &[usize], cut:
 
 fn begun(goal: Goal, small: &Small, stopped: Option<&Stopped>) -> Operation {
     let seen = small.snapshot();
-    let memo = match begin(goal, &seen, &nobody(), stopped) {
+    let memo = match begin(&goal.into(), &seen, &nobody(), stopped) {
         Ok(Beginning::Begin(memo)) => *memo,
         Ok(Beginning::Refuse(refusal)) => panic!("{refusal:?}"),
         Ok(Beginning::Nothing(why) | Beginning::Wait { why, .. }) => panic!("{why}"),

@@ -8,6 +8,7 @@ use crate::grastate;
 use crate::groups::{Group, Scenario};
 use crate::operations;
 use crate::promises;
+use crate::rebuild;
 use crate::recover;
 use crate::rights;
 use crate::sql;
@@ -228,6 +229,16 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
                 ("operations::killed_and_taken_back", KEEPS, operations::killed_and_taken_back),
             ],
         ),
+        group(
+            Shape::plain(Plain { readiness: Readiness::Answers, ..Plain::default() }, Kind::Galera, one),
+            &[
+                ("rebuild::live_member", KEEPS, rebuild::live_member),
+                ("rebuild::zombie", KEEPS, rebuild::zombie),
+                ("rebuild::crash_loop", KEEPS, rebuild::crash_loop),
+                ("rebuild::last_copy", SPOILS, rebuild::last_copy),
+            ],
+        ),
+        Group { alone: true, ..group(Shape::new(Kind::Galera, one), &[("rebuild::lost_volume", SPOILS, rebuild::lost_volume)]) },
         group(
             Shape::new(Kind::Galera, other),
             &[

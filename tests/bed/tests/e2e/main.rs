@@ -9,6 +9,7 @@ mod grastate;
 mod groups;
 mod operations;
 mod promises;
+mod rebuild;
 mod recover;
 mod rights;
 mod sql;
