@@ -33,6 +33,12 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         let refusal = Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]);
         return Ok(Beginning::Refuse(refusal));
     }
+    // First: a member on a node that does not answer cannot be asked either.
+    let claims = if wish.new_volume { volume::lost(seen, ordinal)? } else { volume::in_reach(seen, ordinal)? };
+    let claims = match claims {
+        Ok(claims) => claims,
+        Err(refusal) => return Ok(Beginning::Refuse(refusal)),
+    };
     let source = match source::of(seen, ordinal)? {
         Ok(source) => source,
         Err(refusal) => return Ok(Beginning::Refuse(refusal)),
@@ -40,11 +46,6 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
     if let Some(refusal) = source::spares(seen, &source, ordinal)? {
         return Ok(Beginning::Refuse(refusal));
     }
-    let claims = if wish.new_volume { volume::lost(seen, ordinal)? } else { volume::in_reach(seen, ordinal)? };
-    let claims = match claims {
-        Ok(claims) => claims,
-        Err(refusal) => return Ok(Beginning::Refuse(refusal)),
-    };
     let rebuild = Rebuild {
         ordinal,
         state_uuid: source.component.state_uuid,

@@ -231,12 +231,7 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
         ),
         group(
             Shape::plain(Plain { readiness: Readiness::Answers, ..Plain::default() }, Kind::Galera, one),
-            &[
-                ("rebuild::live_member", KEEPS, rebuild::live_member),
-                ("rebuild::zombie", KEEPS, rebuild::zombie),
-                ("rebuild::crash_loop", KEEPS, rebuild::crash_loop),
-                ("rebuild::last_copy", SPOILS, rebuild::last_copy),
-            ],
+            &[("rebuild::live_member", KEEPS, rebuild::live_member), ("rebuild::zombie", KEEPS, rebuild::zombie)],
         ),
         Group { alone: true, ..group(Shape::new(Kind::Galera, one), &[("rebuild::lost_volume", SPOILS, rebuild::lost_volume)]) },
         group(

@@ -100,36 +100,6 @@ pub fn zombie(stage: &Stage) -> Result<()> {
     record(stage, "16", "a member was voted out, and its server runs on", &rebuilt)
 }
 
-/// A damaged `gvwstate.dat` ends each of its starts.
-pub fn crash_loop(stage: &Stage) -> Result<()> {
-    let rebuilt = rebuilt(stage, || crash(stage, 2))?;
-    record(stage, "17", "a damaged gvwstate.dat ends each start of a member", &rebuilt)
-}
-
-fn crash(stage: &Stage, ordinal: u32) -> Result<()> {
-    let datadir = stage.cluster.shape.layout().datadir;
-    stage.cluster.exec(ordinal, &format!(": > {datadir}/gvwstate.dat"), "")?;
-    stage.faults.kill_server(&stage.cluster.pod(ordinal)?)?;
-    wait_until("it crashes again and again", SOON, || {
-        let pod = stage.cluster.get(&format!("pod/db-{ordinal}"))?;
-        let restarts = pod["status"]["containerStatuses"][0]["restartCount"].as_u64().unwrap_or(0);
-        ensure!(restarts >= 2, "{restarts} restarts");
-        Ok(())
-    })
-    .map(drop)
-}
-
-/// The last good copies are left alone: one that is needed, and one that nobody could give a copy to.
-pub fn last_copy(stage: &Stage) -> Result<()> {
-    crash(stage, 2)?;
-    let (ended, _) = plugin(stage, &["rebuild", "db-0", "-y"], 5)?;
-    ensure!(ended.stdout.contains("MDB727"), "{}", ended.stdout);
-    crash(stage, 1)?;
-    let (ended, _) = plugin(stage, &["rebuild", "db-0", "-y"], 5)?;
-    ensure!(ended.stdout.contains("MDB726"), "{}", ended.stdout);
-    nothing_left(stage)
-}
-
 /// Row 9: the node with the volume is gone for good. The member comes back on another one.
 pub fn lost_volume(stage: &Stage) -> Result<()> {
     let node = stage.cluster.pod(2)?.node()?.to_owned();
