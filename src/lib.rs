@@ -51,6 +51,9 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::Sql(args) => commands::sql::run(request, args, process, printer),
         Verb::Galera(Galera { verb: GaleraVerb::Grastate(args) }) => commands::galera::grastate(request, args, process, printer),
         Verb::Galera(Galera { verb: GaleraVerb::Recover(args) }) => commands::operation::recover(request, args, process, printer),
+        Verb::Galera(Galera { verb: GaleraVerb::Bootstrap(args) }) => {
+            commands::operation::bootstrap(request, args, process, printer)
+        }
         Verb::Stop(args) => commands::operation::stop(request, args, process, printer),
         Verb::Start(args) => commands::operation::start(request, args, process, printer),
         Verb::Rebuild(args) => commands::operation::rebuild(request, args, process, printer),

@@ -35,7 +35,8 @@ impl Command {
 
     /// Operations have a pace of their own.
     fn is_operation(&self) -> bool {
-        matches!(self.args[0], "stop" | "start" | "rebuild" | "operation") || self.args.contains(&"recover")
+        matches!(self.args[0], "stop" | "start" | "rebuild" | "operation")
+            || ["recover", "bootstrap"].iter().any(|verb| self.args.contains(verb))
     }
 }
 
@@ -130,6 +131,7 @@ const COMMANDS: &[Command] = &[
     Command::new("stop NAME", STOP, controlled),
     Command::new("start NAME", &["start", "db", "--yes"], controlled).after(STOP),
     Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
+    Command::new("galera bootstrap POD (everything down)", &["galera", "bootstrap", "db-1", "--yes"], crashed),
     Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),
     Command::new("rebuild POD --new-volume (its node is lost)", &["rebuild", "db-2", "--new-volume", "--yes"], without_node),
     Command::new("operation list", &["operation", "list"], controlled).after(STOP),

@@ -134,7 +134,7 @@ impl Preparation<'_> {
             );
             answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
         }
-        if matches!(self.wish.goal, Goal::Stop | Goal::Recover) {
+        if matches!(self.wish.goal, Goal::Stop | Goal::Recover | Goal::Bootstrap) {
             // Before an election any ordinal is as good.
             let ordinal = ready.memo.founder.map_or(Ordinal(ready.memo.range.start), |founder| founder.ordinal);
             answers.push(Some(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true).await.map(drop)));

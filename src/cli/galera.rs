@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::operation::Whole;
+use super::operation::{OfPod, Whole};
 use super::write::Write;
 use crate::model::target_name::TargetName;
 
@@ -23,6 +23,10 @@ pub enum GaleraVerb {
     ///
     /// With -y both questions are answered with yes; a choice that would lose anything is never made.
     Recover(Whole),
+    /// Let the pod that you choose found a cluster of which no server runs on
+    ///
+    /// As `galera recover`, but whom you name is the one, if its data directory is whole. What the others hold more is named and needs --accept-data-loss: they take its data. Never beside a server that is or may be Primary, and never from half a copy.
+    Bootstrap(OfPod),
 }
 
 /// What the files of every member say, and which member may be started first

@@ -25,11 +25,18 @@ pub struct Whole {
 /// Rows that only this member holds are named and need --accept-data-loss.
 #[derive(Args, Clone, Debug)]
 pub struct Rebuild {
-    /// POD or pod/NAME
-    pub pod: PodName,
     /// The volume is lost with its node: delete the claim, so that a new volume is made
     #[arg(long, help_heading = "Changes")]
     pub new_volume: bool,
+    #[command(flatten)]
+    pub one: OfPod,
+}
+
+/// What commands about one pod have in common.
+#[derive(Args, Clone, Debug)]
+pub struct OfPod {
+    /// POD or pod/NAME
+    pub pod: PodName,
     /// Rows that may be lost, in the words of the refusal that names them
     #[arg(long, value_name = "WHAT", help_heading = "Changes")]
     pub accept_data_loss: Option<String>,

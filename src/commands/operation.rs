@@ -1,4 +1,4 @@
-//! `stop`, `start`, `rebuild`, `operation …`.
+//! `stop`, `start`, `rebuild`, `galera recover`, `galera bootstrap`, `operation …`.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -13,11 +13,13 @@ use crate::carry_out::journal::{Held, Unwritten, all};
 use crate::carry_out::operation::{End, Event, Run};
 use crate::carry_out::prepare::{Left, Preparation, Prepared, held_by, left, operation, stands_still, take, whole_set};
 use crate::cli::Request;
-use crate::cli::operation::{Going, OperationVerb, Rebuild, Which, Whole};
+use crate::cli::operation::{Going, OfPod, OperationVerb, Rebuild, Which, Whole};
 use crate::cli::write::{DryRun, Write};
 use crate::decide::operation::journal::{Holder, Operation};
-use crate::decide::operation::plan::{Loss, Plan};
+use crate::decide::operation::plan::{Loss, Plan, Refusal};
 use crate::decide::operation::{Goal, Wish};
+use crate::decide::rules::galera::NO_PRIMARY_SEEN;
+use crate::decide::rules::operations::NOT_SPARED;
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::names::{Ordinal, Target};
 use crate::model::target_name::TargetName;
@@ -45,14 +47,24 @@ pub fn recover(request: &Request, args: &Whole, process: &mut Process, printer: 
 
 /// `rebuild`.
 pub fn rebuild(request: &Request, args: &Rebuild, process: &mut Process, printer: &mut Printer) -> Exit {
+    let wish = Wish { new_volume: args.new_volume, ..Goal::Rebuild.into() };
+    of_pod(wish, request, &args.one, process, printer)
+}
+
+/// `galera bootstrap`.
+pub fn bootstrap(request: &Request, args: &OfPod, process: &mut Process, printer: &mut Printer) -> Exit {
+    of_pod(Goal::Bootstrap.into(), request, args, process, printer)
+}
+
+/// A command about one pod.
+fn of_pod(wish: Wish, request: &Request, args: &OfPod, process: &mut Process, printer: &mut Printer) -> Exit {
     let pod = args.pod.0.as_str();
     let of_set = pod.rsplit_once('-').and_then(|(set, _)| Some((set, Ordinal::of_pod(set, pod)?)));
     let Some((set, ordinal)) = of_set else {
         let text = format!("{pod} is no pod of a StatefulSet: their names end in a number");
         return printer.fail(&Failure::new(Kind::Usage, text));
     };
-    let accepted = args.accept_data_loss.clone().map(Loss);
-    let wish = Wish { goal: Goal::Rebuild, ordinal: Some(ordinal), new_volume: args.new_volume, accepted };
+    let wish = Wish { ordinal: Some(ordinal), accepted: args.accept_data_loss.clone().map(Loss), ..wish };
     let target = Some(TargetName::Any(set.to_owned()));
     whole(&wish, request, &Whole { target, gitops_paused: args.gitops_paused, write: args.write }, process, printer)
 }
@@ -196,9 +208,20 @@ async fn awaited(
 ) -> Result<Prepared, Failure> {
     let began = Instant::now();
     let mut told = String::new();
+    let mut hidden: Option<Instant> = None;
     loop {
-        let (why, limit, then) = match preparation.prepare(set, &held.journal).await? {
-            Prepared::Wait { why, limit, then } => (why, limit, then),
+        let found = preparation.prepare(set, &held.journal).await?;
+        let (why, limit, then) = match found {
+            Prepared::Wait { why, limit, then } => {
+                hidden = None;
+                (why, limit, then)
+            }
+            Prepared::Refused(refusal) if may_pass(&refusal) && desk.write.dry_run == DryRun::None => {
+                if hidden.get_or_insert_with(Instant::now).elapsed() >= 2 * desk.process.pace.settle {
+                    return Ok(Prepared::Refused(refusal));
+                }
+                (refusal.summary, desk.process.pace.patience, false)
+            }
             found => return Ok(found),
         };
         let late = desk.deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -216,6 +239,11 @@ async fn awaited(
         }
         tokio::time::sleep(desk.process.pace.look).await;
     }
+}
+
+/// A container that has just started cannot be asked for a moment, and a backlog is applied in the next one.
+fn may_pass(refusal: &Refusal) -> bool {
+    refusal.rule == &NO_PRIMARY_SEEN || refusal.rule == &NOT_SPARED
 }
 
 fn untouched(failure: Failure) -> Failure {
@@ -257,7 +285,7 @@ async fn carry_out(desk: &mut Desk<'_>, api: &Api, told: &Told<'_>, set: &Value,
         };
         match run.carry_out(held, &mut tell).await {
             // It was to find out what to do: that is confirmed, too.
-            End::Changed(plan) if recovers(held) && plan.losses.is_empty() => {
+            End::Changed(plan) if recovers(held) => {
                 if confirm(desk, told, &plan).await?.is_some() {
                     let begun = held.journal.current.iter().flat_map(|operation| &operation.begun).map(|step| step.id.clone());
                     return Ok(told.left_open(&begun.collect::<Vec<_>>()));
@@ -285,7 +313,8 @@ async fn carry_out(desk: &mut Desk<'_>, api: &Api, told: &Told<'_>, set: &Value,
 
 /// Also of a start whose founder ended (safety A8).
 fn recovers(held: &Held<'_>) -> bool {
-    held.journal.current.as_ref().is_some_and(|operation| operation.goal == Goal::Recover)
+    let goal = held.journal.current.as_ref().map(|operation| operation.goal);
+    matches!(goal, Some(Goal::Recover | Goal::Bootstrap))
 }
 
 fn go_on(request: &Request, args: &Going, abort: bool, process: &mut Process, printer: &mut Printer) -> Exit {

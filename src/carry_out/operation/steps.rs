@@ -147,8 +147,8 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
         Action::BeginAgain { .. } => {
             memo.closed.clear();
             (memo.founder, memo.founded, memo.begun_again) = (None, false, true);
-            memo.recovery = Recovery::default();
-            operation.goal = Goal::Recover;
+            memo.recovery = Recovery { choice: memo.recovery.choice.take(), ..Recovery::default() };
+            operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
         }
         Action::Write { ordinal, change, .. } => {
             if operation.aborting {

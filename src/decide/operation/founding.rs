@@ -6,13 +6,15 @@
 use std::collections::BTreeSet;
 
 use crate::decide::recover::{Route, route};
+use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
 use crate::model::galera::Groups;
 use crate::model::kubernetes::{ContainerState, Pod};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
+use crate::model::wsrep::ClusterStatus;
 
-use super::gates::{AGREE, JOIN, LEAVE, leaving, together, wait};
+use super::gates::{AGREE, JOIN, LEAVE, galera, leaving, together, wait};
 use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
 use super::recover::reading;
 
@@ -55,7 +57,7 @@ fn without_founder(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, e
             steps.extend(take_over(seen, memo, now));
             if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
         }
-        Err(why) if Groups::of(seen).primaries().next().is_some() => wait(why, limit),
+        Err(why) if Groups::of(seen).primaries().next().is_some() => restart(seen, memo, now).unwrap_or_else(|| wait(why, limit)),
         Err(_) => over(seen, memo, founder, now, ended),
     }
 }
@@ -69,6 +71,7 @@ fn over(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, ended: Optio
     if now.replicas > 0 {
         match route(seen) {
             Route::Wait { why, limit, .. } => return wait(why, limit),
+            Route::Refused(finding) if finding.rule == &NO_PRIMARY_SEEN => return wait(finding.summary, AGREE),
             Route::Refused(finding) => return Decision::Refuse(Refusal::of(&finding)),
             Route::Nothing | Route::Rebuild(_) | Route::Bootstrap { .. } => {}
         }
@@ -134,12 +137,25 @@ fn with_founder(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> D
     }
     let members: BTreeSet<Ordinal> = now.ordinals().chain([founder.ordinal]).collect();
     match together(seen, &members, founder.state_uuid) {
-        Err(why) => wait(why, JOIN),
+        Err(why) => restart(seen, memo, now).unwrap_or_else(|| wait(why, JOIN)),
         Ok(()) => {
             let steps = joining(seen, memo, founder, now.replicas);
             Decision::Go(Plan { steps, ..Plan::default() })
         }
     }
+}
+
+/// A joiner whose server has left the group for good does not come back by itself, and the next start cures it: seen on 11.8
+/// after a full copy over a longer history ("Receiving IST failed, node restart required"). Once.
+fn restart(seen: &Snapshot, memo: &Memo, now: Range) -> Option<Decision> {
+    let gone = |ordinal: &Ordinal| {
+        galera(seen, *ordinal).is_some_and(|galera| galera.status.cluster_status == ClusterStatus::Disconnected)
+    };
+    let joiner = now.ordinals().find(|ordinal| gone(ordinal) && !memo.restarted.contains(ordinal))?;
+    let pod = seen.pod_name(joiner);
+    let say = format!("start {pod} once more: its server has left the group for good");
+    let step = Step::new(format!("restart {pod}"), say, Action::DeletePods { ordinals: vec![joiner] });
+    Some(Decision::Go(Plan { steps: vec![Step { unasked: true, ..step }], ..Plan::default() }))
 }
 
 /// A joiner that is Primary without the founder is a second cluster: it is stopped at once.

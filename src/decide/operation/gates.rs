@@ -71,6 +71,8 @@ pub fn together(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid) -> 
 pub fn synced(seen: &Snapshot, ordinal: Ordinal, history: Uuid) -> Result<(), String> {
     let name = seen.pod_name(ordinal);
     let member = seen.members.get(&ordinal).ok_or_else(|| format!("{name} has no pod yet"))?;
+    // The bootstrap pod has another name than the member it carries.
+    let name = member.pod.as_ref().map_or(name, |pod| pod.name.clone());
     let server = member.server.known().map_err(|why| format!("{name}: {why}"))?;
     let galera = server.galera.as_ref().ok_or_else(|| format!("{name} runs without Galera"))?;
     let status = &galera.status;

@@ -101,7 +101,8 @@ impl Operation {
     /// The one pod it is about, of a command about one.
     #[must_use]
     pub fn ordinal(&self) -> Option<Ordinal> {
-        self.memo.rebuild.as_ref().map(|rebuild| rebuild.ordinal)
+        let chosen = self.memo.recovery.choice.as_ref().map(|choice| choice.ordinal);
+        self.memo.rebuild.as_ref().map(|rebuild| rebuild.ordinal).or(chosen)
     }
 
     /// Whether it can still be taken back.
@@ -119,6 +120,9 @@ impl Operation {
         }
         if let Some((from, to)) = step.act.range() {
             self.memo.ranges = vec![from, to];
+        }
+        if let (true, Action::DeletePods { ordinals }) = (step.unasked, &step.act) {
+            self.memo.restarted.extend(ordinals);
         }
         if step.emergency {
             self.memo.stray = Some(step.id.clone());

@@ -22,6 +22,7 @@
 //! 6. A command in `cli::operation` and `commands::operation`, and its cut points in `tests/operations`.
 
 pub mod bootstrap;
+mod choice;
 pub mod custody;
 pub mod founding;
 pub mod gates;
@@ -48,7 +49,7 @@ use crate::model::snapshot::Snapshot;
 
 use custody::Custody;
 use journal::Stopped;
-use plan::{Decision, Loss, Memo, Range, Refusal};
+use plan::{Choice, Decision, Loss, Memo, Range, Refusal};
 
 pub use founding::bootstrap_name;
 pub use undo::undo;
@@ -65,6 +66,8 @@ pub enum Goal {
     Recover,
     /// A fresh copy for one member of a living cluster.
     Rebuild,
+    /// The same, founded by the member that the user chooses.
+    Bootstrap,
 }
 
 impl Goal {
@@ -76,6 +79,7 @@ impl Goal {
             Self::Start => "start",
             Self::Recover => "galera recover",
             Self::Rebuild => "rebuild",
+            Self::Bootstrap => "galera bootstrap",
         }
     }
 }
@@ -95,6 +99,12 @@ pub struct Wish {
 impl From<Goal> for Wish {
     fn from(goal: Goal) -> Self {
         Self { goal, ordinal: None, new_volume: false, accepted: None }
+    }
+}
+
+impl Wish {
+    fn choice(&self) -> Option<Choice> {
+        Some(Choice { ordinal: self.ordinal?, accepted: self.accepted.clone() })
     }
 }
 
@@ -126,7 +136,8 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
     match wish.goal {
         Goal::Stop => stop::begin(seen, stopped),
         Goal::Start => start::begin(seen, stopped),
-        Goal::Recover => Ok(recover::begin(seen)),
+        Goal::Recover => Ok(recover::begin(seen, None)),
+        Goal::Bootstrap => Ok(recover::begin(seen, wish.choice())),
         Goal::Rebuild => rebuild::begin(wish, seen),
     }
 }
@@ -139,7 +150,7 @@ pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why>
     match goal {
         Goal::Stop => stop::decide(seen, memo),
         Goal::Start => start::decide(seen, memo),
-        Goal::Recover => recover::decide(seen, memo),
+        Goal::Recover | Goal::Bootstrap => recover::decide(seen, memo),
         Goal::Rebuild => rebuild::decide(seen, memo),
     }
 }

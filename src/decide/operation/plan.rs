@@ -50,8 +50,8 @@ impl Plan {
     #[must_use]
     pub fn is_within(&self, confirmed: &Self) -> bool {
         let mut left = confirmed.steps.iter();
-        let emergency = self.steps.first().is_some_and(|step| step.emergency);
-        emergency
+        let unasked = self.steps.first().is_some_and(|step| step.emergency || step.unasked);
+        unasked
             || self.steps.iter().all(|step| left.any(|known| known.id == step.id))
                 && self.losses.iter().all(|loss| confirmed.losses.contains(loss))
     }
@@ -73,6 +73,9 @@ pub struct Step {
     /// From here on there is no way back, only forward (safety E3).
     #[serde(default)]
     pub no_return: bool,
+    /// Ends what has failed already: nobody is asked again.
+    #[serde(default)]
+    pub unasked: bool,
     /// Stops a second cluster that has just come up: not asked, done at once (safety A7).
     #[serde(default)]
     pub emergency: bool,
@@ -80,7 +83,7 @@ pub struct Step {
 
 impl Step {
     pub fn new(id: impl Into<String>, say: impl Into<String>, act: Action) -> Self {
-        Self { id: id.into(), say: say.into(), act, undo: None, no_return: false, emergency: false }
+        Self { id: id.into(), say: say.into(), act, undo: None, no_return: false, unasked: false, emergency: false }
     }
 
     /// A change of the range, and back.
@@ -245,6 +248,9 @@ pub struct Memo {
     /// The founder has ended once, and everything was read and elected anew (safety A8).
     #[serde(default)]
     pub begun_again: bool,
+    /// Joiners that were started once more because their first start came to nothing.
+    #[serde(default)]
+    pub restarted: BTreeSet<Ordinal>,
     /// A pod that had to be stopped because it was about to be a second cluster.
     #[serde(default)]
     pub stray: Option<String>,
@@ -309,6 +315,7 @@ impl Memo {
             recorded: true,
             founded: false,
             begun_again: false,
+            restarted: BTreeSet::new(),
             stray: None,
             images: images(seen),
             revision: set.update_revision.clone(),
@@ -348,12 +355,24 @@ pub struct Recovery {
     /// What position recovery told.
     #[serde(default)]
     pub positions: BTreeMap<Ordinal, Recovered>,
+    /// The user's own choice of who founds the cluster; none: whoever is elected.
+    #[serde(default)]
+    pub choice: Option<Choice>,
     /// It was waited for the members to find each other again, and they did not.
     #[serde(default)]
     pub waited: bool,
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,
+}
+
+/// Who is to found the cluster whatever the election says, and what may be lost by that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    pub ordinal: Ordinal,
+    #[serde(default)]
+    pub accepted: Option<Loss>,
 }
 
 /// A `grastate.dat` of a stopped member.

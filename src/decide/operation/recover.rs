@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason};
 use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
+use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
 use crate::model::galera::Groups;
@@ -14,20 +15,27 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
+use super::choice::{founder, unfit};
 use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
-use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Recovery, Refusal, Step};
+use super::plan::{Action, Choice, Decision, Founder, Memo, Plan, Range, Recovery, Refusal, Step};
 use super::preflight::claim_going;
 
-pub(super) fn begin(seen: &Snapshot) -> Beginning {
+pub(super) fn begin(seen: &Snapshot, choice: Option<Choice>) -> Beginning {
     match route(seen) {
         Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
         Route::Wait { why, limit, then } => {
-            let recovery = Recovery { waited: true, ..Recovery::default() };
+            let recovery = Recovery { waited: true, choice, ..Recovery::default() };
             let then = then.map(|_| Box::new(Memo { recovery, ..Memo::new(seen) }));
             Beginning::Wait { why, limit, then }
         }
-        Route::Bootstrap { .. } => Beginning::Begin(Box::new(Memo::new(seen))),
+        Route::Bootstrap { .. } => {
+            if let Some(refusal) = choice.as_ref().and_then(|choice| unfit(seen, choice)) {
+                return Beginning::Refuse(refusal);
+            }
+            let recovery = Recovery { choice, ..Recovery::default() };
+            Beginning::Begin(Box::new(Memo { recovery, ..Memo::new(seen) }))
+        }
         other => Beginning::Refuse(no_way(seen, &other)),
     }
 }
@@ -77,6 +85,8 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
             Route::Bootstrap { alive } => notes.extend(stopped_too(seen, &alive)),
             Route::Wait { then: Some(alive), .. } if memo.recovery.waited => notes.extend(stopped_too(seen, &alive)),
             Route::Wait { why, limit, .. } => return Ok(wait(why, limit)),
+            // A container that has just started cannot be asked for a moment.
+            Route::Refused(finding) if finding.rule == &NO_PRIMARY_SEEN => return Err(Why::Failed(finding.summary)),
             other => return Ok(Decision::Refuse(no_way(seen, &other))),
         }
     }
@@ -89,13 +99,35 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     let mut steps = looking(seen, memo, now);
     if !steps.is_empty() {
         let name = &seen.target.name;
-        notes.push(format!(
-            "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
-             `kubectl mariadb operation abort {name}` puts everything back."
-        ));
+        notes.push(match &memo.recovery.choice {
+            None => format!(
+                "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
+                 `kubectl mariadb operation abort {name}` puts everything back."
+            ),
+            Some(choice) => format!(
+                "Then it says what is lost if {} founds the cluster, and asks once more before it starts it. Until then \
+                 `kubectl mariadb operation abort {name}` puts everything back.",
+                seen.pod_name(choice.ordinal)
+            ),
+        });
         return Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }));
     }
     let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+    if let Some(choice) = &memo.recovery.choice {
+        return Ok(match founder(seen, choice, &election) {
+            Err(refusal) => Decision::Refuse(refusal),
+            Ok((founder, loss)) => {
+                let say = format!(
+                    "let {} found the cluster, as it was chosen: {}",
+                    seen.pod_name(founder.ordinal),
+                    stands(seen, founder.ordinal, &election)
+                );
+                let elect = Step::new(format!("elect {}", seen.pod_name(founder.ordinal)), say, Action::Elect { founder });
+                let steps = std::iter::once(elect).chain(found(seen, memo, founder, now, &election)).collect();
+                Decision::Go(Plan { steps, losses: loss.into_iter().collect(), notes: Vec::new() })
+            }
+        });
+    }
     match &election.outcome {
         Outcome::Elected { ordinal, .. } => {
             let Some(at) = election.candidates[ordinal].electable() else {
@@ -187,6 +219,8 @@ fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
         let say = if ordinal == founder.ordinal {
             format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
+        } else if seqno.is_empty() {
+            format!("take the position out of grastate.dat of {pod}: it is ahead of the founder, and takes a full copy")
         } else {
             format!("write seqno {seqno} into grastate.dat of {pod}: it needs no full copy then")
         };
@@ -202,21 +236,26 @@ fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &
 
 /// The choice and what it rests on, before anything is started (safety A10).
 fn told(seen: &Snapshot, elected: Ordinal, election: &Election) -> String {
+    let pod = seen.pod_name(elected);
+    format!("let {pod} found the cluster: {}. Nothing that is known is lost", stands(seen, elected, election))
+}
+
+/// Where the founder and the others stand.
+fn stands(seen: &Snapshot, founder: Ordinal, election: &Election) -> String {
     let at = |candidate: &Candidate| match candidate.at() {
         Some(at) if candidate.electable().is_some() => format!("at {}", at.seqno),
         Some(at) => format!("at {}, and not to be trusted", at.seqno),
         None => "without a position, and not to be trusted".to_owned(),
     };
-    let own = &election.candidates[&elected];
+    let own = &election.candidates[&founder];
     let history = own.electable().map(|at| at.uuid.to_string()).unwrap_or_default();
     let others: Vec<String> = election
         .candidates
         .iter()
-        .filter(|(ordinal, _)| **ordinal != elected)
+        .filter(|(ordinal, _)| **ordinal != founder)
         .map(|(ordinal, candidate)| format!("{} is {}", seen.pod_name(*ordinal), at(candidate)))
         .collect();
-    let pod = seen.pod_name(elected);
-    format!("let {pod} found the cluster: it is {} of {history}; {}. Nothing that is known is lost", at(own), others.join(", "))
+    format!("it is {} of {history}; {}", at(own), others.join(", "))
 }
 
 /// Why nobody may be chosen.

@@ -89,7 +89,7 @@ fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
     let step = operation.begun.iter().find(|step| step.no_return).map_or("", |step| step.id.as_str());
     let forward = match operation.goal {
         Goal::Stop => "finish it, then start the cluster",
-        Goal::Start | Goal::Recover => "finish it, then stop the cluster",
+        Goal::Start | Goal::Recover | Goal::Bootstrap => "finish it, then stop the cluster",
         Goal::Rebuild => "finish it, so that the member has a whole copy again",
     };
     let refusal = Refusal::new(

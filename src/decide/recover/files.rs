@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use crate::decide::election::{Election, elect};
 use crate::decide::helper::StateChange;
 use crate::model::disk::{Disk, Process, StateFile};
@@ -30,15 +32,16 @@ pub fn at_rest(seen: &Snapshot, files: &BTreeMap<Ordinal, Disk>) -> Snapshot {
 }
 
 /// What to write before `founder` starts (safety A5): its own position, so that the history keeps its UUID, and the recovered
-/// positions of the others on that history, so that they need no full copy. Files that say so already are left alone.
+/// positions of the others on that history, so that they need no full copy. Whoever is ahead of it, where the user chose so,
+/// loses its position, so that it takes one. Files that say so already are left alone.
 #[must_use]
 pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, Disk>) -> BTreeMap<Ordinal, StateChange> {
     let Some(at) = election.candidates.get(&founder).and_then(|candidate| candidate.electable()) else {
         return BTreeMap::new();
     };
     let wanted = election.candidates.iter().filter_map(|(ordinal, candidate)| {
-        let own = candidate.electable().filter(|own| own.uuid == at.uuid && own.seqno <= at.seqno)?;
-        Some((*ordinal, own.seqno, *ordinal == founder))
+        let own = candidate.electable().filter(|own| own.uuid == at.uuid)?;
+        Some((*ordinal, Some(own.seqno).filter(|own| *own <= at.seqno), *ordinal == founder))
     });
     wanted
         .filter_map(|(ordinal, seqno, safe)| {
@@ -46,7 +49,10 @@ pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, D
                 StateFile::Parsed(state) => state.clone(),
                 StateFile::Absent | StateFile::Empty | StateFile::Malformed { .. } => return None,
             };
-            let after = Grastate { uuid: at.uuid, seqno: Some(seqno), safe_to_bootstrap: Some(safe), ..before.clone() };
+            // Without a seqno alone a start script that recovers positions brings it back, and the server aborts ("Reversing
+            // history", 11.8): only the zero UUID makes it ask for a copy.
+            let uuid = if seqno.is_some() { at.uuid } else { Uuid::nil() };
+            let after = Grastate { uuid, seqno, safe_to_bootstrap: Some(safe), ..before.clone() };
             (after != before).then_some((ordinal, StateChange { before: Some(before), after: Some(after) }))
         })
         .collect()

@@ -73,6 +73,21 @@ fn files_of_a_clean_stop_change_only_where_the_founder_is_not_called_safe() {
     assert_eq!(writes(Ordinal(0), &election, &files), BTreeMap::new());
 }
 
+/// A joiner ahead of its group would abort, or go on with rows that nobody else has.
+#[test]
+fn who_is_ahead_of_a_chosen_founder_takes_a_full_copy() {
+    let seen = healthy_galera();
+    let files: BTreeMap<Ordinal, Disk> =
+        [(0, 58), (1, 57), (2, 57)].map(|(ordinal, seqno)| (Ordinal(ordinal), directory(Some(seqno)))).into();
+    let election = elect_at_rest(&seen, &files, &BTreeMap::new());
+    let written: Vec<(u32, Uuid, Option<u64>)> = writes(Ordinal(1), &election, &files)
+        .into_iter()
+        .map(|(ordinal, change)| (ordinal.0, change.after.unwrap()))
+        .map(|(ordinal, after)| (ordinal, after.uuid, after.seqno))
+        .collect();
+    assert_eq!(written, [(0, Uuid::nil(), None), (1, HISTORY, Some(57))]);
+}
+
 #[test]
 fn nothing_is_written_into_what_must_not_be_trusted() {
     let seen = healthy_galera();

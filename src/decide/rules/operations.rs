@@ -192,4 +192,17 @@ volume for the next one: make a PersistentVolume for it first, then delete claim
 that does not answer is not proven to be gone: it may be back in a minute, and the server on it may run.
 
 If you know that the machine is off, delete its Node object or set the taint that is printed, and run the command with `--new-volume`.";
+
+    NOT_WHOLE_DATA = "MDB731", Error, "The chosen data directory must not found a cluster",
+    "A data directory that is half a copy, that Galera marks as not to be trusted (zero UUID), that has no database or no known position is \
+never the base of a cluster: what it reports as its position is not what it holds, and all others would copy it. No flag changes that.
+
+`galera grastate` shows every member. Choose another one, or restore a backup.";
+
+    WOULD_LOSE = "MDB732", Error, "What other members hold more would be erased",
+    "The members that join take the data of the one that founds the cluster. Write sets, histories and unknown positions that only others \
+hold are erased by that, without a trace. Positions are an upper bound: changes of the membership take numbers, too.
+
+Save it first if it counts: a copy of those volumes, or a dump from a server that is started alone on one. Then run the command that is \
+printed: what you accept holds the positions, so that it fits no other loss. `-y` never implies it.";
 }

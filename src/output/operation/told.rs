@@ -274,7 +274,7 @@ impl Told<'_> {
                 self.end("done", Exit::Ok, message).next(self.line(&format!("start {name}")))
             }
             (Goal::Stop, None) => self.end("done", Exit::Ok, format!("{name} is stopped.")),
-            (Goal::Start | Goal::Recover, _) => self.end(
+            (Goal::Start | Goal::Recover | Goal::Bootstrap, _) => self.end(
                 "done",
                 Exit::Ok,
                 format!("{name} runs: every member is Synced in one primary component, with the history it had."),

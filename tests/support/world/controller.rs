@@ -22,6 +22,8 @@ pub struct Controller {
     founder: Option<Founder>,
     /// A founder's server ends at once.
     pub founder_fails: bool,
+    /// The first start of this ordinal as a joiner comes to nothing: its server lives on and has left the group for good.
+    pub stuck: Option<u32>,
     /// The founder ends once, when so many have joined it: evicted, which is a clean leave, or killed.
     pub founder_ends: Option<FounderEnds>,
     /// A pod of this ordinal founds a cluster of its own instead of joining.
@@ -144,6 +146,10 @@ impl Cluster {
                 self.as_galera().found(ordinal, true);
             } else {
                 self.as_galera().start(ordinal);
+            }
+            if self.controller.stuck == Some(ordinal) {
+                self.controller.stuck = None;
+                self.as_galera().disconnect(ordinal);
             }
             self.member(ordinal).pod = Pod::Running { ready: false };
         }

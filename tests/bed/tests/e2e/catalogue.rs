@@ -45,6 +45,7 @@ fn smoke(one: Version, other: Version) -> Vec<Group> {
     groups.extend(bitnami_groups(one));
     groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
     groups.extend(grastate_groups(one, other));
+    groups.extend(recovery_groups(one, other));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -214,18 +215,29 @@ fn grastate_groups(one: Version, other: Version) -> Vec<Group> {
     ]
 }
 
-/// Commands of several steps.
+/// Operations, one of each kind of fault.
+fn recovery_groups(one: Version, other: Version) -> Vec<Group> {
+    vec![
+        group(
+            Shape::new(Kind::Galera, one),
+            &[
+                ("recover::all_killed", KEEPS, recover::all_killed),
+                ("recover::who_lives_knows_less", KEEPS, recover::who_lives_knows_less),
+            ],
+        ),
+        group(Shape::new(Kind::Galera, other), &[("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed)]),
+    ]
+}
+
+/// The rest of them.
 fn operation_groups(one: Version, other: Version) -> Vec<Group> {
     vec![
         group(
             Shape::new(Kind::Galera, one),
-            &[("recover::all_killed", KEEPS, recover::all_killed), ("recover::one_behind", KEEPS, recover::one_behind)],
-        ),
-        group(
-            Shape::new(Kind::Galera, one),
             &[
+                ("recover::one_behind", KEEPS, recover::one_behind),
+                ("recover::chosen_behind", KEEPS, recover::chosen_behind),
                 ("operations::stop_and_start", KEEPS, operations::stop_and_start),
-                ("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed),
                 ("operations::killed_and_taken_back", KEEPS, operations::killed_and_taken_back),
             ],
         ),

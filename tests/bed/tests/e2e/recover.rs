@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::faults::Lasting;
 use bed::testing::oracle;
 use bed::testing::reliability::Record;
 use bed::testing::run::Ended;
@@ -23,7 +24,8 @@ struct Recover {
 
 fn run(stage: &Stage, args: &[&str]) -> Result<Recover> {
     let began = Instant::now();
-    let args = [args, &["db", "-n", &stage.cluster.namespace, "--pod-timeout=15s", "-o", "json"]].concat();
+    let target: &[&str] = if args.contains(&"bootstrap") { &[] } else { &["db"] };
+    let args = [args, target, &["-n", &stage.cluster.namespace, "--pod-timeout=15s", "-o", "json"]].concat();
     let ended = stage.plugin.run_within(&args, LIMIT)?;
     let document = serde_json::from_str(&ended.stdout)
         .with_context(|| format!("exit {:?} and no document: {}{}", ended.code, ended.stdout, ended.stderr))?;
@@ -103,6 +105,55 @@ pub fn one_behind(stage: &Stage) -> Result<()> {
         fault: "one member cut off and behind, then all killed".to_owned(),
         did: format!("did not elect the one behind; {}", recovered.document["message"]),
         took: recovered.took,
+        acknowledged: None,
+    })
+}
+
+/// Row 12, and then the majority dies: the one that still answers knows less than the dead.
+pub fn who_lives_knows_less(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    let (seqnos, cut) = outage::leave_behind(stage)?;
+    outage::kill(stage, &[0, 1])?;
+    cut.into_iter().try_for_each(Lasting::heal)?;
+    ensure!(seqnos[2] < seqnos[0], "{seqnos:?}");
+    let recovered = run(stage, &["galera", "recover", "-y"])?;
+    recovered.ended(0, "done")?;
+    is_whole(stage, &history)?;
+    for ordinal in 0..3 {
+        let rows = stage.cluster.sql(ordinal, "SELECT COUNT(*) FROM trial.ahead")?;
+        ensure!(rows.trim() == "20", "db-{ordinal} holds {rows} of 20 rows\n{}", recovered.told());
+    }
+    stage.record(Record {
+        rows: "12".to_owned(),
+        fault: "one member cut off; the majority writes on, then dies; the cut heals".to_owned(),
+        did: format!("did not run pc.bootstrap on the one that lived; {}", recovered.document["message"]),
+        took: recovered.took,
+        acknowledged: Some(20),
+    })
+}
+
+/// Row 6 by the user's own choice: the one behind founds the cluster, after its price was named and accepted in its own words.
+pub fn chosen_behind(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    let seqnos = outage::die(stage)?;
+    let refused = run(stage, &["galera", "bootstrap", "db-2", "-y"])?;
+    let what = format!("db-0,db-1:{}-{}", seqnos[2] + 1, seqnos[0]);
+    let right = refused.ended.code == Some(5) && refused.document["code"] == "MDB732" && refused.told().contains(&what);
+    ensure!(right, "a refusal that names {what} was expected:\n{}", refused.told());
+    run(stage, &["operation", "abort", "-y"])?.ended(0, "aborted")?;
+    let accepted = run(stage, &["galera", "bootstrap", "db-2", "-y", &format!("--accept-data-loss={what}")])?;
+    accepted.ended(0, "done")?;
+    is_whole(stage, &history)?;
+    for ordinal in 0..3 {
+        let rows = stage.cluster.sql(ordinal, "SELECT COUNT(*) FROM trial.ahead")?;
+        ensure!(rows.trim() == "0", "db-{ordinal} still holds {rows} rows of those that were erased\n{}", accepted.told());
+    }
+    stage.record(Record {
+        rows: "6".to_owned(),
+        fault: "one member cut off and behind, then all killed; the user chooses that one".to_owned(),
+        did: "named what the others hold more and refused; done with exactly these words; all hold the same afterwards"
+            .to_owned(),
+        took: accepted.took,
         acknowledged: None,
     })
 }

@@ -77,6 +77,25 @@ pub fn crashed(stage: &Stage) -> Result<Grastate> {
 
 /// Kills all servers while db-2 is cut off and twenty rows behind; gives their last positions.
 pub fn die(stage: &Stage) -> Result<[u64; 3]> {
+    let (seqnos, cut) = leave_behind(stage)?;
+    kill(stage, &[0, 1, 2])?;
+    cut.into_iter().try_for_each(Lasting::heal)?;
+    Ok(seqnos)
+}
+
+/// Kills these servers so that they do not form a group again by themselves.
+pub fn kill(stage: &Stage, ordinals: &[u32]) -> Result<()> {
+    let datadir = stage.cluster.shape.layout().datadir;
+    let mut pods = Vec::new();
+    for ordinal in ordinals {
+        stage.cluster.exec(*ordinal, &format!("rm {datadir}/gvwstate.dat"), "")?;
+        pods.push(stage.cluster.pod(*ordinal)?);
+    }
+    stage.faults.kill_servers(&pods)
+}
+
+/// Cuts db-2 off while the others write twenty rows; gives the positions, and the cut.
+pub fn leave_behind(stage: &Stage) -> Result<([u64; 3], Vec<Lasting>)> {
     hands_off(stage)?;
     let pods = stage.cluster.pods()?;
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
@@ -97,14 +116,7 @@ pub fn die(stage: &Stage) -> Result<[u64; 3]> {
         ensure!(seqnos[0] == seqnos[1] && seqnos[0] > seqnos[2], "{seqnos:?}");
         Ok(())
     })?;
-    let datadir = stage.cluster.shape.layout().datadir;
-    for ordinal in 0..3 {
-        // So that they do not form a group again by themselves.
-        stage.cluster.exec(ordinal, &format!("rm {datadir}/gvwstate.dat"), "")?;
-    }
-    stage.faults.kill_servers(&pods)?;
-    cut.into_iter().try_for_each(Lasting::heal)?;
-    Ok(seqnos)
+    Ok((seqnos, cut))
 }
 
 /// Rows 6 and 19: the set goes on trying. Files are read in the seconds a container lives; recovery never disturbs a start and
