@@ -69,15 +69,18 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "operation list" => Try::of(&["operation", "list"], &[0], "start"),
         "operation show NAME" => Try::of(&["operation", "show", "db"], &[0], "start"),
         // Their helper pods are tried by a trial of its own.
-        "galera grastate NAME --recover-positions (everything down)" | "galera recover NAME (everything down)" => {
-            return Ok(None);
-        }
+        "galera grastate NAME --recover-positions (everything down)"
+        | "galera recover NAME (everything down)"
+        | "galera bootstrap POD (everything down)" => return Ok(None),
+        "rebuild POD" => Try::of(&["rebuild", "db-2", "--yes"], &[0], "db-2 has a fresh copy"),
+        // No node of the bed is lost here.
+        "rebuild POD --new-volume (its node is lost)" => Try::of(&["rebuild", "db-2", "--new-volume", "--yes"], &[5], "MDB729"),
         _ => bail!("docs/rbac.md has the row {row:?}, and nobody has said here how it is tried"),
     }))
 }
 
 fn is_operation(row: &str) -> bool {
-    ["stop", "start", "operation"].iter().any(|verb| row.starts_with(verb))
+    ["stop", "start", "operation", "rebuild"].iter().any(|verb| row.starts_with(verb))
 }
 
 /// The commands in the first column of the page.
