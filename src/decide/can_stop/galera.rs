@@ -208,10 +208,13 @@ pub(super) fn reach_in_time(first: &Snapshot, second: &Snapshot, stop: &Stop) ->
     let tell = |ordinal: &Ordinal| {
         let name = second.pod_name(*ordinal);
         let own = status(second, *ordinal)?;
-        let position = Position { uuid: own.local_state_uuid, seqno: own.last_committed, gtid: None };
         let donors = second.members.keys().filter(|other| !stop.ordinals.contains(other));
         let donors = donors.filter_map(|other| status(second, *other).filter(|status| is_synced(status)));
-        let reach = donors.filter(|donor| ist_possible(&position, donor) == Some(true));
+        let donors: Vec<&Status> = donors.collect();
+        // Under writes no two of them tell the same moment: one that was asked last is not ahead of the others.
+        let newest = donors.iter().filter_map(|donor| donor.last_committed).max();
+        let position = Position { uuid: own.local_state_uuid, seqno: own.last_committed.min(newest), gtid: None };
+        let reach = donors.into_iter().filter(|donor| ist_possible(&position, donor) == Some(true));
         let reach = reach.filter_map(|donor| Some(own.last_committed?.saturating_sub(donor.cached_downto?) + 1)).max();
         let Some(reach) = reach else {
             return Some(Reason::note(format!(

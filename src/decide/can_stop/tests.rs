@@ -205,6 +205,10 @@ fn a_yes_needs_two_looks_in_which_nothing_moved() {
         ["db-1 comes back without a full copy (IST) while the donors keep what it misses: they hold the last 13 write sets, \
           and 60 are written a minute now"]
     );
+    // Asked last while clients write, it tells a later position than the donors did.
+    galera_of(&mut second, 1).status.last_committed = Some(15);
+    let late = confirmed(&first, &second, &pods(&[1]), &budget(1));
+    assert!(late.whole.iter().any(|reason| reason.text.contains("without a full copy (IST)")), "{late:?}");
     assert_eq!(confirmed(&first, &first, &pods(&[1]), &budget(1)).answer(), Answer::Unknown);
     galera_of(&mut second, 0).status.conf_id = Some(9);
     assert_eq!(confirmed(&first, &second, &pods(&[1]), &budget(1)).answer(), Answer::No);

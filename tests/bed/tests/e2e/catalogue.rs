@@ -184,7 +184,12 @@ fn thorough(one: Version) -> Vec<Group> {
         ),
         group(
             Shape::bitnami(one),
-            &[("status::split_brain", SPOILS, galera::split_brain), ("status::crash_loop", SPOILS, outage::crash_loop)],
+            &[
+                // Its method of transfer is mariabackup.
+                ("status::member_in_sst", KEEPS, galera::member_in_sst),
+                ("status::split_brain", SPOILS, galera::split_brain),
+                ("status::crash_loop", SPOILS, outage::crash_loop),
+            ],
         ),
     ];
     let dead = [operator, Shape::bitnami(one)]

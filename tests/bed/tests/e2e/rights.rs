@@ -66,7 +66,7 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         // One row after the other: what the first stops the second starts.
         "stop NAME" => Try::of(&["stop", "db", "--yes"], &[0], "is stopped"),
         "start NAME" => Try::of(&["start", "db", "--yes"], &[0], "db runs"),
-        "operation list" => Try::of(&["operation", "list"], &[0], "start"),
+        "operation list" => Try::of(&["operation", "list"], &[0], "rebuild"),
         "operation show NAME" => Try::of(&["operation", "show", "db"], &[0], "start"),
         // Their helper pods are tried by a trial of its own.
         "galera grastate NAME --recover-positions (everything down)"

@@ -31,15 +31,17 @@ pub fn member_killed(stage: &Stage) -> Result<()> {
 /// The copy is held up in the middle, at the donor, for as long as the look takes.
 pub fn member_in_sst(stage: &Stage) -> Result<()> {
     // Without its state file a member takes a full copy.
-    stage.cluster.exec(2, "rm /var/lib/mysql/grastate.dat", "")?;
+    stage.cluster.exec(2, &format!("rm {}/grastate.dat", stage.cluster.shape.layout().datadir), "")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
     let copy = hold_copy(stage)?;
-    stage.status(&Expected {
+    let seen = stage.status(&Expected {
         exit: 0,
         codes: &["MDB216", "MDB217"],
         without: &["MDB218", "MDB251", "MDB214", "MDB120"],
         says: &["db-2"],
     })?;
+    let transfer = &seen.document["galera"]["transfers"][0];
+    ensure!(transfer["joiner"] == "db-2" && transfer["donor"].is_string(), "{transfer}");
     copy.heal()
 }
 
