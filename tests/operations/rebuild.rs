@@ -115,6 +115,19 @@ async fn a_volume_that_is_lost_with_its_node_is_replaced() {
     assert!(again.stdout.contains("MDB729"), "{}", again.stdout);
 }
 
+/// A claim remembers the node its pod was first placed on; a network volume does not lie there.
+#[tokio::test]
+async fn a_network_volume_is_not_lost_with_a_node() {
+    let world = without_node();
+    world.lock().cluster("db").controller.network_volumes = true;
+    let server = world.serve().await;
+    let run = played(&server, &["rebuild", "db-2", "--new-volume", "-y"], 5).await;
+    assert!(run.stdout.contains("MDB729") && !unfinished(&world), "{}", run.stdout);
+    assert_eq!(world.lock().cluster("db").member(2).claims_remade, 0);
+    let plain = played(&server, &["rebuild", "db-2", "--dry-run"], 0).await;
+    assert!(!plain.stdout.contains("--new-volume"), "{}", plain.stdout);
+}
+
 #[tokio::test]
 async fn a_plan_is_shown_and_proven() {
     let world = World::with([cluster(false)]);

@@ -28,6 +28,8 @@ pub struct Controller {
     pub founder_ends: Option<FounderEnds>,
     /// A pod of this ordinal founds a cluster of its own instead of joining.
     pub stray: Option<u32>,
+    /// Volumes that outlive the node they were made for.
+    pub network_volumes: bool,
     /// The controller does nothing, as if it were down.
     pub idle: bool,
     pub labels: Value,

@@ -127,7 +127,8 @@ impl Cluster {
 
     /// Volumes on the disks of the nodes.
     pub fn volumes(&self) -> Vec<Value> {
-        let volume = |ordinal: &u32| json!({ "metadata": { "name": format!("pv-{}", self.claim(*ordinal)) }, "spec": { "local": { "path": "/disk" } } });
+        let lies = if self.controller.network_volumes { json!({ "csi": {} }) } else { json!({ "local": { "path": "/disk" } }) };
+        let volume = |ordinal: &u32| json!({ "metadata": { "name": format!("pv-{}", self.claim(*ordinal)) }, "spec": lies });
         self.members.keys().map(volume).collect()
     }
 

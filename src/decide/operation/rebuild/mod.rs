@@ -116,11 +116,10 @@ fn forecast(seen: &Snapshot, memo: &Memo, rebuild: &Rebuild) -> Result<Vec<Step>
             );
             let read = memo.recovery.files.get(&rebuild.ordinal).map(|disk| disk.datadir.clone());
             let likely = || seen.objects.stateful_set.layout.mounts.first().map(|mount| mount.path.clone());
-            let act = Action::Reset {
-                ordinal: rebuild.ordinal,
-                datadir: read.or_else(|| rebuild.datadir.clone()).or_else(likely).unwrap_or_default(),
-                pod: pod(seen, rebuild.ordinal).map(|pod| pod.uid.clone()),
-            };
+            let datadir = read.or_else(|| rebuild.datadir.clone()).or_else(likely);
+            let datadir = datadir.ok_or_else(|| Why::Failed(format!("where the data directory of {name} is was not found")))?;
+            let act =
+                Action::Reset { ordinal: rebuild.ordinal, datadir, pod: pod(seen, rebuild.ordinal).map(|pod| pod.uid.clone()) };
             steps.push(Step::new(format!("mark {name}"), say, act).without_return());
         }
     } else {

@@ -55,6 +55,13 @@ pub fn in_reach(seen: &Snapshot, ordinal: Ordinal) -> Result<Result<Claims, Refu
     for node in nodes {
         match stand(seen, &node)? {
             Stand::Here => {}
+            Stand::Lost(proof) if !claims(seen, ordinal)?.iter().any(|claim| claim.node.as_ref() == Some(&node)) => {
+                let summary = format!(
+                    "the pod {name} is still bound to its node {node}, which is gone; its volume is not known to lie there"
+                );
+                let refusal = Refusal::new(&rules::NODE_AWAY, summary).because([proof]);
+                return Ok(Err(refusal.kubectl(&format!("describe pod {name}"))));
+            }
             Stand::Lost(proof) => {
                 let summary = format!("the volume of {name} is lost with its node {node}: only a new one can take a copy");
                 let refusal = Refusal::new(&rules::NODE_AWAY, summary).because([proof]);
@@ -95,7 +102,7 @@ pub fn lost(seen: &Snapshot, ordinal: Ordinal) -> Result<Result<Claims, Refusal>
     if lost.is_empty() {
         let summary = format!("no volume of {name} is lost with its node; in its own volume it takes a copy as well");
         let told = claims(seen, ordinal)?.into_iter().map(|claim| {
-            let node = claim.node.as_deref().unwrap_or("no node is named");
+            let node = claim.node.as_deref().unwrap_or("none that its volume is known to lie on");
             format!("node of claim {}: {node}", claim.name)
         });
         let told: Vec<String> = told.collect();
