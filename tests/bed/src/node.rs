@@ -170,13 +170,19 @@ impl Node {
     /// If the node has no power or the program ends at once.
     pub fn start(&self, service: NodeService) -> Result<()> {
         let init = self.powered()?;
+        let program = self.program(service, &init)?;
         let running = self.service(service);
-        running.start(&self.program(service, &init)?)?;
-        if service == NodeService::Containerd {
-            let socket = format!("/proc/{}/root/run/containerd/containerd.sock", init.pid);
-            running.wait_ready(Duration::from_secs(30), || Path::new(&socket).exists())?;
+        match service {
+            NodeService::Containerd => {
+                let socket = format!("/proc/{}/root/run/containerd/containerd.sock", init.pid);
+                running.start(&program)?;
+                running.wait_ready(Duration::from_secs(30), || Path::new(&socket).exists())
+            }
+            // The socket is there a moment before what answers behind it ("server is not initialized
+            // yet"), and a kubelet that asks in between ends.
+            NodeService::Kubelet => running.start_until_ready(&program, 5, Duration::from_secs(60), || kubelet_listens(&init)),
+            NodeService::Proxy => running.start(&program),
         }
-        Ok(())
     }
 
     #[must_use]
@@ -357,6 +363,17 @@ fn clear(folder: &Path) -> Result<()> {
         fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
     }
     Ok(())
+}
+
+/// Whether something listens at the address where a kubelet tells its health, which it does once it
+/// has spoken with containerd; it needs no API server for that.
+fn kubelet_listens(init: &Process) -> bool {
+    let sockets = fs::read_to_string(format!("/proc/{}/net/tcp", init.pid)).unwrap_or_default();
+    let address = format!("0100007F:{:04X}", config::KUBELET_HEALTH_PORT);
+    sockets.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next() == Some(&address) && fields.nth(1) == Some("0A")
+    })
 }
 
 /// Makes `to` the same file as `from`: a hard link, so that it costs nothing, or a copy.

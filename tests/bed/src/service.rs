@@ -115,6 +115,28 @@ impl Service {
         found.and_then(Process::of).with_context(|| self.ended())
     }
 
+    /// Makes the service run as `program` says and waits until it is `ready`. Like a service manager
+    /// it starts a program that ended before that again, `starts` times in all.
+    ///
+    /// # Errors
+    /// If it ends at every start, or is not ready after `limit`.
+    pub(crate) fn start_until_ready(
+        &self,
+        program: &Program,
+        starts: u32,
+        limit: Duration,
+        ready: impl Fn() -> bool,
+    ) -> Result<()> {
+        let mut left = starts;
+        loop {
+            left = left.saturating_sub(1);
+            match self.start(program).and_then(|()| self.wait_ready(limit, &ready)) {
+                Err(_) if left > 0 && self.process().is_none() => std::thread::sleep(Duration::from_secs(1)),
+                done => return done,
+            }
+        }
+    }
+
     /// Kills the service, if it runs.
     ///
     /// # Errors
@@ -193,6 +215,25 @@ mod tests {
         assert!(!first.alive());
         service.kill().unwrap();
         assert!(!second.alive());
+        service.kill().unwrap();
+    }
+
+    #[test]
+    fn a_program_that_ends_before_it_is_ready_is_started_again() {
+        if !rustix::process::geteuid().is_root() {
+            return; // nsenter needs rights
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (service, starts) = (service(folder.path()), folder.path().join("starts"));
+        let ends_twice = format!("echo >>{0}; [ $(wc -l <{0}) -gt 2 ] || exit 1; sleep 60", starts.display());
+        let words = ["sh", "-c", &ends_twice].map(String::from).to_vec();
+        let program = Program { words, ..program("60") };
+        let count = || std::fs::read_to_string(&starts).unwrap_or_default().lines().count();
+        let limit = Duration::from_secs(10);
+        let refused = service.start_until_ready(&program, 2, limit, || count() > 2).unwrap_err();
+        assert!(refused.to_string().contains("ended at once"), "{refused}");
+        service.start_until_ready(&program, 2, limit, || count() > 2).unwrap();
+        assert_eq!(count(), 3);
         service.kill().unwrap();
     }
 }

@@ -6,6 +6,9 @@ use crate::pki;
 /// Where a node keeps its configuration.
 pub(super) const FOLDER: &str = "/var/lib/bed";
 
+/// Where a kubelet tells its health, on the loopback of its node.
+pub(super) const KUBELET_HEALTH_PORT: u16 = 10248;
+
 /// The files of [`FOLDER`]: name and content.
 pub(super) fn files(node: &NodeLayout, reserved_memory: u64) -> Vec<(&'static str, String)> {
     vec![
@@ -71,7 +74,7 @@ kind: KubeletConfiguration
 address: {address}
 port: 10250
 readOnlyPort: 0
-healthzPort: 10248
+healthzPort: {KUBELET_HEALTH_PORT}
 authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: {FOLDER}/ca.crt}}}}
 authorization: {{mode: Webhook}}
 tlsCertFile: {FOLDER}/{certificate}.crt
