@@ -100,19 +100,26 @@ pub async fn read(api: &Api, what: Resource, namespace: &str, name: &str) -> Res
     api.get(&what.ask("get", namespace, Some(name))).await.map_err(Denied::from)
 }
 
-/// Deletes exactly this object, with normal grace, and what it owns after it.
+/// Deletes exactly this object, with normal grace, and what it owns after it; or with `dry_run` asks the API server whether it
+/// would.
 ///
 /// # Errors
 /// [`Denied::Gone`]: it is not there any more, or another one has its name.
-pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid: &str) -> Result<(), Denied> {
+pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid: &str, dry_run: bool) -> Result<(), Denied> {
     let ask = what.ask("delete", namespace, Some(name));
     let params = DeleteParams {
+        dry_run,
         propagation_policy: Some(PropagationPolicy::Background),
         preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
         ..DeleteParams::default()
     };
     let path = ask.path().map_err(Denied::from)?;
-    let request = Request::new(path).delete(name, &params);
+    let mut request = Request::new(path).delete(name, &params);
+    if let (true, Ok(request)) = (dry_run, &mut request) {
+        // Also beside the body: where something in between drops that of a DELETE, it must not become a real one.
+        let uri = format!("{}?dryRun=All", request.uri().path());
+        *request.uri_mut() = uri.parse().map_err(|_| Denied::Refused(format!("no address: {uri}")))?;
+    }
     api.ask::<Value>(&ask, request).await.map(drop).map_err(Denied::from)
 }
 

@@ -60,11 +60,11 @@ impl Hands<'_> {
                 let positions = self.recover(set, datadirs, dry_run).await?;
                 return Ok(Learned { positions, ..Learned::default() });
             }
-            Action::DeletePods { ordinals } if !dry_run => self.delete_pods(seen, ordinals).await?,
+            Action::DeletePods { ordinals } => self.delete_pods(seen, ordinals, dry_run).await?,
             Action::Write { ordinal, datadir, change } => self.write(set, *ordinal, datadir, change, dry_run).await?,
             Action::Reset { ordinal, datadir, .. } => self.reset(seen, *ordinal, datadir, dry_run).await?,
-            Action::DeleteClaim { name, uid } if !dry_run => {
-                match delete(self.api, Resource::Claims, &set.namespace, name, uid).await {
+            Action::DeleteClaim { name, uid } => {
+                match delete(self.api, Resource::Claims, &set.namespace, name, uid, dry_run).await {
                     Ok(()) | Err(Denied::Gone) => {}
                     Err(denied) => return Err(denied),
                 }
@@ -72,9 +72,8 @@ impl Hands<'_> {
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
-            Action::DeletePods { .. }
-            | Action::DeleteClaim { .. }
-            | Action::EndBootstrap { .. }
+            // Of a dry run: the founder's pod is not made yet.
+            Action::EndBootstrap { .. }
             | Action::Record { .. }
             | Action::Forget
             | Action::Elect { .. }
@@ -112,10 +111,10 @@ impl Hands<'_> {
     }
 
     /// Pods that are still the ones that were seen; one that is going or gone already is left alone.
-    async fn delete_pods(&self, seen: &Snapshot, ordinals: &[Ordinal]) -> Result<(), Denied> {
+    async fn delete_pods(&self, seen: &Snapshot, ordinals: &[Ordinal], dry_run: bool) -> Result<(), Denied> {
         for ordinal in ordinals {
             let Some(pod) = seen.members.get(ordinal).and_then(|member| member.pod.as_ref()) else { continue };
-            match delete(self.api, Resource::Pods, &seen.target.namespace, &pod.name, &pod.uid).await {
+            match delete(self.api, Resource::Pods, &seen.target.namespace, &pod.name, &pod.uid, dry_run).await {
                 Ok(()) | Err(Denied::Gone) => {}
                 Err(denied) => return Err(denied),
             }
@@ -127,7 +126,7 @@ impl Hands<'_> {
         let name = bootstrap_name(&seen.target.name, ordinal);
         let pod = seen.members.get(&ordinal).and_then(|member| member.pod.as_ref()).filter(|pod| pod.name == name);
         let uid = pod.map(|pod| pod.uid.as_str()).ok_or(Denied::Gone)?;
-        delete(self.api, Resource::Pods, &seen.target.namespace, &name, uid).await
+        delete(self.api, Resource::Pods, &seen.target.namespace, &name, uid, false).await
     }
 
     async fn read_files(&self, seen: &Snapshot, ordinals: &[Ordinal], dry_run: bool) -> Result<BTreeMap<Ordinal, Disk>, Denied> {

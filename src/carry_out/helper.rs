@@ -294,7 +294,7 @@ impl<'a> Helpers<'a> {
     async fn remove(&self, made: &Made) -> bool {
         let work = async {
             loop {
-                let deleted = delete(self.api, Resource::Jobs, self.namespace, &made.job, &made.uid).await;
+                let deleted = delete(self.api, Resource::Jobs, self.namespace, &made.job, &made.uid, false).await;
                 if matches!(deleted, Ok(()) | Err(Denied::Gone)) && matches!(self.pod_of(made).await, Ok(None)) {
                     return true;
                 }

@@ -127,8 +127,6 @@ impl Preparation<'_> {
                 Action::Record { .. }
                     | Action::Forget
                     | Action::EndBootstrap { .. }
-                    | Action::DeletePods { .. }
-                    | Action::DeleteClaim { .. }
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
             );

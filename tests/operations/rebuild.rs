@@ -140,6 +140,23 @@ async fn a_plan_is_shown_and_proven() {
     assert_eq!((copies(&world), remade(&world)), (0, [0, 0, 0]));
 }
 
+/// Whether all of it may be done is asked before any of it is done: data that is marked and a pod that may not be deleted
+/// would be half a rebuild (safety C3).
+#[tokio::test]
+async fn what_may_not_be_deleted_is_found_out_before_anything_is_marked() {
+    for (play, right) in [(PLAYS[0], "delete pods"), (PLAYS[3], "delete persistentvolumeclaims")] {
+        let world = play.0();
+        let server = serve_unwatched(&world, &Fates::default()).await;
+        let shown = played(&server, &[play.1, &["--dry-run=server"]].concat(), 0).await;
+        assert_eq!(shown.stdout.matches("API server: accepted").count(), 2, "{}", shown.stdout);
+        assert_eq!(remade(&world), [0, 0, 0], "{}", shown.stdout);
+        world.lock().denied.insert(right);
+        let run = run_quickly(&server, play.1).await;
+        assert!(run.exit == 8 && run.stderr.contains(right), "{right}: exit {}\n{}{}", run.exit, run.stdout, run.stderr);
+        assert_eq!((copies(&world), remade(&world), unfinished(&world)), (0, [0, 0, 0], false), "{right}");
+    }
+}
+
 /// A world, and the command that is played in it.
 type Play = (fn() -> Shared, &'static [&'static str]);
 

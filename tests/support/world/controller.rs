@@ -295,11 +295,14 @@ impl Shared {
             ("delete", "persistentvolumeclaims", Some(name)) => {
                 let claim = world.clusters.iter().flat_map(Cluster::claims).find(|claim| claim["metadata"]["name"] == name)?;
                 assert_eq!(body()["preconditions"]["uid"], claim["metadata"]["uid"], "a claim is deleted by its uid");
+                if is_dry(request) {
+                    return Some(Answer::Json(claim));
+                }
                 let (set, ordinal) = name.strip_prefix("data-")?.rsplit_once('-')?;
                 world.cluster(set).member(ordinal.parse().unwrap()).claim_deleted = true;
                 Some(Answer::Json(claim))
             }
-            ("delete", "pods", Some(name)) => Some(delete(world, name, &body())),
+            ("delete", "pods", Some(name)) => Some(delete(world, name, &body(), is_dry(request))),
             ("get", "pods", Some(name)) => world
                 .clusters
                 .iter()
@@ -335,7 +338,15 @@ fn create(world: &mut World, namespace: &str, mut object: Value) -> Answer {
     Answer::Json(object)
 }
 
-fn delete(world: &mut World, name: &str, options: &Value) -> Answer {
+/// Whether nothing is to happen; said twice, for something in between may drop the body of a DELETE.
+fn is_dry(request: &Request) -> bool {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let (said, dry) = (body["dryRun"] == json!(["All"]), request.query("dryRun") == Some("All"));
+    assert_eq!(said, dry, "the body and the address of a DELETE say the same");
+    dry
+}
+
+fn delete(world: &mut World, name: &str, options: &Value, dry_run: bool) -> Answer {
     let member = world.clusters.iter_mut().find_map(|cluster| {
         let ordinal = cluster.members.keys().copied().find(|ordinal| cluster.pod(*ordinal) == name)?;
         Some((cluster, ordinal))
@@ -345,7 +356,9 @@ fn delete(world: &mut World, name: &str, options: &Value) -> Answer {
             return Answer::error(404, format!("pods \"{name}\" not found"));
         };
         assert_eq!(options["preconditions"]["uid"], pod["metadata"]["uid"], "a pod is deleted by its uid");
-        cluster.controller.leaving.insert(ordinal);
+        if !dry_run {
+            cluster.controller.leaving.insert(ordinal);
+        }
         return Answer::Json(pod);
     }
     let mut founders = world.clusters.iter_mut().filter_map(|cluster| cluster.controller.founder.as_mut());
