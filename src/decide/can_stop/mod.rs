@@ -27,6 +27,18 @@ pub struct Stop {
     pub ordinals: BTreeSet<Ordinal>,
     /// Their nodes stop with them: what lies on the disks of those is away, and for good if they do not come back.
     pub nodes: bool,
+    pub load: Load,
+}
+
+/// How busy the others may be (safety D7). No acknowledged row depends on it: a write set that waits has been delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// For whoever can choose another moment.
+    Quiet,
+    /// As busy as a cluster under full load always is.
+    Burst,
+    /// It is too late to choose.
+    Any,
 }
 
 /// What is known beside the cluster itself. Extras: without them there is less to say, and the answer stays what it is.

@@ -12,7 +12,7 @@ use crate::model::testing::{
 use crate::model::wsrep::LocalState;
 
 fn pods(ordinals: &[u32]) -> Stop {
-    Stop { ordinals: ordinals.iter().copied().map(Ordinal).collect(), nodes: false }
+    Stop { ordinals: ordinals.iter().copied().map(Ordinal).collect(), nodes: false, load: Load::Quiet }
 }
 
 fn nothing() -> Beside {
@@ -245,7 +245,7 @@ fn worlds() -> impl Strategy<Value = (Snapshot, BTreeSet<u32>)> {
 proptest! {
     #[test]
     fn after_a_yes_the_rest_is_a_majority_and_has_a_synced_donor((seen, stop) in worlds(), nodes: bool) {
-        let stop = Stop { ordinals: stop.into_iter().map(Ordinal).collect(), nodes };
+        let stop = Stop { ordinals: stop.into_iter().map(Ordinal).collect(), nodes, load: Load::Quiet };
         if can_stop(&seen, &stop, &nothing()).answer() == Answer::Yes {
             let groups = Groups::of(&seen);
             let primaries: Vec<_> = groups.primaries().collect();

@@ -11,6 +11,7 @@ mod source;
 mod tests;
 mod volume;
 
+use crate::decide::can_stop::Load;
 use crate::decide::rules::operations as rules;
 use crate::model::disk::{Disk, Side, StateFile};
 use crate::model::fact::Why;
@@ -43,7 +44,9 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         Ok(source) => source,
         Err(refusal) => return Ok(Beginning::Refuse(refusal)),
     };
-    if let Some(refusal) = source::spares(seen, &source, ordinal)? {
+    // Both looks before the first step must find the others no busier than a full load makes them (safety D7). Later it is no
+    // gate: data that is marked would wait for a quiet moment that a busy cluster does not have.
+    if let Some(refusal) = source::spares(seen, &source, ordinal, Load::Burst)? {
         return Ok(Beginning::Refuse(refusal));
     }
     let rebuild = Rebuild {
@@ -90,7 +93,7 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
         // Whoever is away may come back; without a source the old data is the better copy.
         Err(refusal) => return Ok(wait(refusal.summary, AGREE)),
     };
-    if let Some(refusal) = source::spares(seen, &source, rebuild.ordinal)? {
+    if let Some(refusal) = source::spares(seen, &source, rebuild.ordinal, Load::Any)? {
         return Ok(wait(format!("{}: {}", refusal.summary, refusal.because.join("; ")), AGREE));
     }
     if let Some(refusal) = volume::came_back(seen, rebuild)? {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::can_stop::{Beside, Stop, Weight, can_stop};
+use crate::decide::can_stop::{Beside, Load, Stop, Weight, can_stop};
 use crate::decide::exit::{Standing, standing};
 use crate::decide::operation::gates::galera;
 use crate::decide::operation::plan::Refusal;
@@ -114,11 +114,13 @@ pub fn another_history(seen: &Snapshot) -> Refusal {
 }
 
 /// Why the member cannot be taken away now. Of one in the component that is what `can-stop` says (safety D1); of one outside
-/// only a transfer or a negotiation among the others is in the way.
-pub fn spares(seen: &Snapshot, source: &Source, member: Ordinal) -> Result<Option<Refusal>, Why> {
+/// only a transfer or a negotiation among the others is in the way. `load`: what of it may be (safety D7) is for whoever can
+/// still choose the moment.
+pub fn spares(seen: &Snapshot, source: &Source, member: Ordinal, load: Load) -> Result<Option<Refusal>, Why> {
     let component = &source.component;
     let counted = component.others.iter().any(|other| other.who == Who::Silent(member));
-    let reasons = if component.ordinals.contains(&member) || counted { inside(seen, member)? } else { outside(seen, source) };
+    let reasons =
+        if component.ordinals.contains(&member) || counted { inside(seen, member, load)? } else { outside(seen, source) };
     if reasons.is_empty() {
         return Ok(None);
     }
@@ -127,8 +129,8 @@ pub fn spares(seen: &Snapshot, source: &Source, member: Ordinal) -> Result<Optio
     Ok(Some(Refusal::new(&rules::NOT_SPARED, summary).because(reasons).plugin(&format!("can-stop {name}"))))
 }
 
-fn inside(seen: &Snapshot, member: Ordinal) -> Result<Vec<String>, Why> {
-    let stop = Stop { ordinals: BTreeSet::from([member]), nodes: false };
+fn inside(seen: &Snapshot, member: Ordinal, load: Load) -> Result<Vec<String>, Why> {
+    let stop = Stop { ordinals: BTreeSet::from([member]), nodes: false, load };
     let beside = Beside { budgets: Fact::Unknown(Why::NotAsked), volumes: Fact::Unknown(Why::NotAsked) };
     let decision = can_stop(seen, &stop, &beside);
     let all = || decision.whole.iter().chain(decision.pods.values().flatten());

@@ -86,6 +86,27 @@ fn a_member_is_marked_restarted_and_done_when_its_disk_says_that_a_copy_has_come
     }
 }
 
+/// Writers that saturate the cluster fill the queues of the others again and again (safety D7).
+#[test]
+fn a_backlog_counts_until_the_first_step_and_no_longer() {
+    let busy = |queue: u64| {
+        let mut seen = healthy_galera();
+        let status = &mut galera_of(&mut seen, 1).status;
+        (status.recv_queue, status.flow_control.active) = (queue, true);
+        seen
+    };
+    assert_eq!(begun(&wish(2), &busy(65)).err().as_deref(), Some("MDB727"), "db-1 does not keep up");
+    let mut memo = begun(&wish(2), &busy(64)).unwrap();
+    assert_eq!(ids(&plan(&busy(137), &memo).unwrap()), ["mark db-2", "restart db-2"]);
+    let mut seen = busy(500);
+    marked(&mut seen, &mut memo);
+    assert_eq!(ids(&plan(&seen, &memo).unwrap()), ["restart db-2"], "marked data does not wait for a quiet moment");
+    // What two members cannot do without at once is no matter of load (safety D1).
+    let status = &mut galera_of(&mut seen, 1).status;
+    (status.local_state, status.state_comment) = (LocalState::Joining, "Joining".to_owned());
+    assert!(plan(&seen, &memo).unwrap_err().contains("db-1 is not Synced (Joining)"));
+}
+
 #[test]
 fn a_server_that_was_quicker_than_the_mark_is_restarted_once_more() {
     let mut seen = healthy_galera();
