@@ -170,9 +170,10 @@ brain with several members on each side somebody has to choose a side, and stop 
     NOT_SPARED = "MDB727", Error, "The member cannot be taken away at this moment",
     "The server of a member stops before it takes its copy. While it is away the others must keep the majority, also if it goes without a \
 goodbye; nobody else may be away, and no transfer may be under way that its stop would break: two members of a primary component never stop \
-at once. What stands against it is listed; most of it passes. A member that takes a copy already is left to it.
+at once. An ordered set makes no pod above one that is not Ready: that one comes first. What stands against it is listed; most of it passes. A \
+member that takes a copy already is left to it.
 
-`kubectl mariadb can-stop POD` asks the same question.";
+`kubectl mariadb can-stop POD` asks the same question, and wants the others less busy.";
 
     ONLY_HERE = "MDB728", Error, "The member holds what nobody else has",
     "A rebuild would throw it away for good. Its history is another one than that of the others, or it is ahead of them, or it is a primary \

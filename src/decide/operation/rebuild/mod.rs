@@ -87,14 +87,16 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     {
         return Ok(Decision::Refuse(refusal));
     }
+    // A member that is marked serves on, and is copied anew whenever it stops: nothing is gained by giving up soon.
+    let limit = if rebuild.reset { JOIN } else { AGREE };
     let source = match source::of(seen, rebuild.ordinal)? {
         Ok(source) if source.component.state_uuid == rebuild.state_uuid => source,
         Ok(_) => return Ok(Decision::Refuse(source::another_history(seen))),
         // Whoever is away may come back; without a source the old data is the better copy.
-        Err(refusal) => return Ok(wait(refusal.summary, AGREE)),
+        Err(refusal) => return Ok(wait(refusal.summary, limit)),
     };
     if let Some(refusal) = source::spares(seen, &source, rebuild.ordinal, Load::Any)? {
-        return Ok(wait(format!("{}: {}", refusal.summary, refusal.because.join("; ")), AGREE));
+        return Ok(wait(format!("{}: {}", refusal.summary, refusal.because.join("; ")), limit));
     }
     if let Some(refusal) = volume::came_back(seen, rebuild)? {
         return Ok(Decision::Refuse(refusal));
@@ -157,7 +159,10 @@ fn takes_copy(seen: &Snapshot, rebuild: &Rebuild) -> bool {
 /// Whether what lies on the disk has come after the operation began.
 fn has_copy(seen: &Snapshot, rebuild: &Rebuild) -> Result<(), String> {
     let name = seen.pod_name(rebuild.ordinal);
-    let pod = pod(seen, rebuild.ordinal).ok_or_else(|| format!("{name} has no pod yet"))?;
+    let Some(pod) = pod(seen, rebuild.ordinal) else {
+        let why = source::held_back(seen, rebuild.ordinal).map(|why| format!(": {why}")).unwrap_or_default();
+        return Err(format!("{name} has no pod yet{why}"));
+    };
     if pod.deletion.is_some() {
         return Err(format!("{name} is stopping"));
     }
@@ -215,6 +220,12 @@ fn founded_apart(seen: &Snapshot, rebuild: &Rebuild) -> Refusal {
 fn notes(seen: &Snapshot, memo: &Memo, rebuild: &Rebuild, source: &Source) -> Vec<String> {
     let name = seen.pod_name(rebuild.ordinal);
     let mut notes = vec![source.predicts(seen, &name)];
+    if pod(seen, rebuild.ordinal).is_some() {
+        // Of three members a budget allows one away, and a broken one is away already: it would forbid its own repair.
+        notes.push(format!(
+            "{name} is deleted, not evicted: no PodDisruptionBudget is asked. That the others can spare it was found out here."
+        ));
+    }
     notes.extend(loss::note(seen, memo, rebuild));
     notes.extend(volume::notes(seen, rebuild));
     notes

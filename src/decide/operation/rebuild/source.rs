@@ -10,6 +10,7 @@ use crate::decide::recover::proof;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::{Fact, Why};
 use crate::model::galera::{Component, Groups, Who, donors};
+use crate::model::kubernetes::PodManagement;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::LocalState;
@@ -119,8 +120,9 @@ pub fn another_history(seen: &Snapshot) -> Refusal {
 pub fn spares(seen: &Snapshot, source: &Source, member: Ordinal, load: Load) -> Result<Option<Refusal>, Why> {
     let component = &source.component;
     let counted = component.others.iter().any(|other| other.who == Who::Silent(member));
-    let reasons =
-        if component.ordinals.contains(&member) || counted { inside(seen, member, load)? } else { outside(seen, source) };
+    let is_inside = component.ordinals.contains(&member) || counted;
+    let mut reasons = if is_inside { inside(seen, member, load)? } else { outside(seen, source) };
+    reasons.extend(held_back(seen, member));
     if reasons.is_empty() {
         return Ok(None);
     }
@@ -140,6 +142,19 @@ fn inside(seen: &Snapshot, member: Ordinal, load: Load) -> Result<Vec<String>, W
         Some(unknown) if against.is_empty() => Err(Why::Failed(unknown.text.clone())),
         _ => Ok(against),
     }
+}
+
+/// Why the set would make no new pod for the member: an ordered one makes none above a pod that is not Ready (safety B1).
+pub fn held_back(seen: &Snapshot, member: Ordinal) -> Option<String> {
+    let set = &seen.objects.stateful_set;
+    let is_ready = |ordinal: &Ordinal| {
+        let pod = seen.members.get(ordinal).and_then(|member| member.pod.as_ref());
+        pod.is_some_and(|pod| pod.ready && pod.deletion.is_none())
+    };
+    let below = set.wanted().filter(|ordinal| *ordinal < member).find(|ordinal| !is_ready(ordinal))?;
+    let (name, below) = (seen.pod_name(member), seen.pod_name(below));
+    (set.pod_management == PodManagement::OrderedReady)
+        .then(|| format!("{below} is not Ready, and an ordered set makes no pod {name} until it is"))
 }
 
 fn outside(seen: &Snapshot, source: &Source) -> Vec<String> {

@@ -1,12 +1,13 @@
 use uuid::Uuid;
 
 use crate::decide::operation::custody::Custody;
+use crate::decide::operation::gates::JOIN;
 use crate::decide::operation::plan::{Action, Decision, Loss, Memo, Plan};
 use crate::decide::operation::{Beginning, Goal, Wish, begin, decide};
 use crate::model::disk::StateFile;
 use crate::model::fact::{Fact, Why};
 use crate::model::grastate::Grastate;
-use crate::model::kubernetes::NodeReady;
+use crate::model::kubernetes::{NodeReady, PodManagement};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{
@@ -84,6 +85,27 @@ fn a_member_is_marked_restarted_and_done_when_its_disk_says_that_a_copy_has_come
         (status.local_state, status.state_comment) = (LocalState::Joined, "Joined".to_owned());
         assert_eq!(plan(&back, &memo), Err("db-2 is Joined".to_owned()));
     }
+}
+
+/// An ordered set makes no pod above one that is not Ready (safety B1): whoever is marked then would stay away.
+#[test]
+fn a_member_that_would_get_no_pod_is_not_begun_with() {
+    let unready = |pods: PodManagement| {
+        let mut seen = zombie();
+        seen.objects.stateful_set.pod_management = pods;
+        seen.members.get_mut(&Ordinal(1)).unwrap().pod.as_mut().unwrap().ready = false;
+        seen
+    };
+    assert_eq!(begun(&wish(2), &unready(PodManagement::OrderedReady)).err().as_deref(), Some("MDB727"));
+    let mut memo = begun(&wish(2), &unready(PodManagement::Parallel)).unwrap();
+    // It has become so since.
+    let mut seen = unready(PodManagement::OrderedReady);
+    marked(&mut seen, &mut memo);
+    assert!(plan(&seen, &memo).unwrap_err().contains("db-1 is not Ready"));
+    let Ok(Decision::Wait { limit, .. }) = decide(Goal::Rebuild, &seen, &memo) else { panic!("no wait") };
+    assert_eq!(limit, JOIN, "marked data is in no hurry");
+    seen.members.get_mut(&Ordinal(2)).unwrap().pod = None;
+    assert!(plan(&seen, &memo).unwrap_err().starts_with("db-2 has no pod yet: db-1 is not Ready"));
 }
 
 /// Writers that saturate the cluster fill the queues of the others again and again (safety D7).
