@@ -30,6 +30,7 @@ pub fn catalogue(all: bool) -> Vec<Group> {
     if all {
         groups.extend(slow_groups(V11_8));
         groups.extend(operation_groups(V11_8, V10_11));
+        groups.extend(rebuild_groups(V11_8, V10_11));
         groups.extend(smoke(V10_11, V11_8));
         groups.extend(thorough(V11_8));
         forget_repeated(&mut groups);
@@ -80,6 +81,7 @@ fn galera_groups(one: Version, other: Version) -> Vec<Group> {
                 ("status::member_in_sst", KEEPS, galera::member_in_sst),
                 ("bed::galera_loses_nothing", KEEPS, promises::galera_loses_nothing),
                 ("status::zombie", KEEPS, galera::zombie),
+                ("rebuild::zombie", KEEPS, rebuild::zombie),
                 ("status::limbo", SPOILS, outage::limbo),
                 ("status::crash_loop", SPOILS, outage::crash_loop),
             ],
@@ -228,6 +230,7 @@ fn recovery_groups(one: Version, other: Version) -> Vec<Group> {
             &[
                 ("recover::all_killed", KEEPS, recover::all_killed),
                 ("recover::who_lives_knows_less", KEEPS, recover::who_lives_knows_less),
+                ("rebuild::live_member", KEEPS, rebuild::live_member),
             ],
         ),
         group(Shape::new(Kind::Galera, other), &[("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed)]),
@@ -247,11 +250,6 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
             ],
         ),
         group(
-            Shape::plain(Plain { readiness: Readiness::Answers, ..Plain::default() }, Kind::Galera, one),
-            &[("rebuild::live_member", KEEPS, rebuild::live_member), ("rebuild::zombie", KEEPS, rebuild::zombie)],
-        ),
-        Group { alone: true, ..group(Shape::new(Kind::Galera, one), &[("rebuild::lost_volume", SPOILS, rebuild::lost_volume)]) },
-        group(
             Shape::new(Kind::Galera, other),
             &[
                 ("operations::stop_and_start", KEEPS, operations::stop_and_start),
@@ -259,6 +257,35 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
                 ("operations::asleep_and_taken_over", KEEPS, operations::asleep_and_taken_over),
             ],
         ),
+    ]
+}
+
+/// Rebuilds: each fault on one shape, and the usual ones on all.
+fn rebuild_groups(one: Version, other: Version) -> Vec<Group> {
+    let green = |version| Shape::plain(Plain { readiness: Readiness::Answers, ..Plain::default() }, Kind::Galera, version);
+    let usual: [(&str, bool, Body); 3] = [
+        ("rebuild::live_member", KEEPS, rebuild::live_member),
+        ("rebuild::zombie", KEEPS, rebuild::zombie),
+        ("rebuild::crash_loop", KEEPS, rebuild::crash_loop),
+    ];
+    let rare: [(&str, bool, Body); 4] = [
+        ("rebuild::killed_and_resumed", KEEPS, rebuild::killed_and_resumed),
+        ("rebuild::split_brain_loser", KEEPS, rebuild::split_brain_loser),
+        ("rebuild::limbo", KEEPS, rebuild::limbo),
+        ("rebuild::last_copy", SPOILS, rebuild::last_copy),
+    ];
+    let lost = [("rebuild::lost_volume", SPOILS, rebuild::lost_volume as Body)];
+    let out_of_service = [("rebuild::node_out_of_service", SPOILS, rebuild::node_out_of_service as Body)];
+    vec![
+        group(green(one), &usual),
+        group(green(other), &usual),
+        group(Shape::bitnami(one), &usual),
+        group(Shape::bitnami(other), &usual[1..2]),
+        group(Shape::new(Kind::Galera, one), &rare),
+        group(Shape::new(Kind::Galera, other), &rare),
+        Group { alone: true, ..group(Shape::new(Kind::Galera, one), &lost) },
+        Group { alone: true, ..group(Shape::bitnami(other), &lost) },
+        Group { alone: true, ..group(Shape::new(Kind::Galera, other), &out_of_service) },
     ]
 }
 
