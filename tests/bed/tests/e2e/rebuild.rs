@@ -235,6 +235,9 @@ fn refused(stage: &Stage, pod: &str, code: &str) -> Result<()> {
 pub fn killed_and_resumed(stage: &Stage) -> Result<()> {
     let uid = stage.cluster.pod(2)?.uid;
     let mend = || {
+        let (shown, _) = plugin(stage, &["rebuild", "db-2", "--dry-run=server"], 0)?;
+        ensure!(shown.stdout.matches("API server: accepted").count() == 2, "{}", shown.stdout);
+        ensure!(stage.cluster.get("pod/db-2")?["metadata"]["deletionTimestamp"].is_null(), "a dry run deleted the pod");
         let began = Instant::now();
         kill_when(stage, &["rebuild", "db-2", "-y"], "the data is marked", || {
             let journal = stage.cluster.get("configmap/kubectl-mariadb.db")?;
