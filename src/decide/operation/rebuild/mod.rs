@@ -40,9 +40,13 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         Ok(claims) => claims,
         Err(refusal) => return Ok(Beginning::Refuse(refusal)),
     };
-    let source = match source::of(seen, ordinal)? {
-        Ok(source) => source,
-        Err(refusal) => return Ok(Beginning::Refuse(refusal)),
+    let source = match source::of(seen, ordinal) {
+        Ok(Ok(source)) => source,
+        Ok(Err(refusal)) => return Ok(Beginning::Refuse(refusal)),
+        Err(why) if source::crashes(seen, ordinal) => {
+            return Ok(Beginning::Wait { why: why.to_string(), limit: AGREE, then: None });
+        }
+        Err(why) => return Err(why),
     };
     // Both looks before the first step must find the others no busier than a full load makes them (safety D7). Later it is no
     // gate: data that is marked would wait for a quiet moment that a busy cluster does not have.

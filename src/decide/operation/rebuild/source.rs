@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::decide::can_stop::{Beside, Load, Stop, Weight, can_stop};
-use crate::decide::exit::{Standing, standing};
+use crate::decide::exit::{Standing, database, standing};
 use crate::decide::operation::gates::galera;
 use crate::decide::operation::plan::Refusal;
 use crate::decide::recover::proof;
@@ -67,6 +67,12 @@ pub fn of(seen: &Snapshot, member: Ordinal) -> Result<Result<Source, Refusal>, W
     let has_others = |component: &&Component| component.ordinals.iter().any(|ordinal| *ordinal != member);
     let primaries: Vec<&Component> = groups.primaries().filter(has_others).collect();
     let name = seen.pod_name(member);
+    // First: until all have heard of a member that came or went, they seem to be in several components. It passes.
+    if groups.unsettled() {
+        let summary = format!("{name} cannot be rebuilt at this moment: who is a member is being negotiated");
+        let refusal = Refusal::new(&rules::NOT_SPARED, summary).because(told(seen, &groups));
+        return Ok(Err(refusal.plugin(&format!("status {}", seen.target.name))));
+    }
     let [component] = primaries[..] else {
         let (summary, because) = if primaries.is_empty() {
             (format!("nobody but {name} could give a copy: no other member is in a primary component"), told(seen, &groups))
@@ -75,9 +81,6 @@ pub fn of(seen: &Snapshot, member: Ordinal) -> Result<Result<Source, Refusal>, W
         };
         return Ok(Err(refusal(seen, summary, because)));
     };
-    if groups.unsettled() {
-        return Ok(Err(refusal(seen, "who is a member is being negotiated at this moment".to_owned(), told(seen, &groups))));
-    }
     if component.state_uuid.is_nil() {
         return Ok(Err(refusal(seen, "the others have no history (zero UUID): they were never compared".to_owned(), Vec::new())));
     }
@@ -88,6 +91,14 @@ pub fn of(seen: &Snapshot, member: Ordinal) -> Result<Result<Source, Refusal>, W
         return Ok(Err(refusal(seen, summary, told(seen, &groups))));
     }
     Ok(Ok(Source { component: component.clone(), able }))
+}
+
+/// Whether the server of the member crashes again and again. In the moments in which its container runs it can be asked, or it
+/// cannot: that tells nothing, and passes.
+pub fn crashes(seen: &Snapshot, member: Ordinal) -> bool {
+    let own = seen.members.get(&member).and_then(|member| database(seen, member));
+    let unseen = matches!(standing(seen, member), Standing::Unseen(why) if !matches!(why, Why::Forbidden(_) | Why::NotAsked));
+    unseen && own.is_some_and(|container| container.restarts > 0 && !container.ready)
 }
 
 fn can_give(seen: &Snapshot, ordinal: Ordinal) -> bool {

@@ -87,6 +87,32 @@ fn a_member_is_marked_restarted_and_done_when_its_disk_says_that_a_copy_has_come
     }
 }
 
+/// Seen on 10.11: db-1 has heard that the crashed member is gone, and db-0 not yet.
+#[test]
+fn views_of_two_moments_are_not_two_components() {
+    let mut seen = zombie();
+    let stale = galera_of(&mut healthy_galera(), 0).view.clone();
+    galera_of(&mut seen, 0).view = stale;
+    assert_eq!(begun(&wish(2), &seen).err().as_deref(), Some("MDB727"), "it passes, and is looked at again");
+}
+
+#[test]
+fn a_crashing_server_that_cannot_be_asked_for_a_moment_is_waited_for() {
+    let starting = |restarts: u32| {
+        let mut seen = zombie();
+        let member = seen.members.get_mut(&Ordinal(2)).unwrap();
+        let container = &mut member.pod.as_mut().unwrap().containers[0];
+        (container.restarts, container.ready) = (restarts, false);
+        let why = || Why::Failed("container not found".to_owned());
+        (member.server, member.files) = (Fact::Unknown(why()), Fact::Unknown(why()));
+        let nobody =
+            Custody { gitops: None, helm: None, horizontal: Fact::Known(Vec::new()), vertical: Fact::Unknown(Why::NotAsked) };
+        begin(&wish(2), &seen, &nobody, None)
+    };
+    assert!(matches!(starting(3), Ok(Beginning::Wait { .. })));
+    assert!(starting(0).is_err(), "it may be in a component of its own");
+}
+
 /// An ordered set makes no pod above one that is not Ready (safety B1): whoever is marked then would stay away.
 #[test]
 fn a_member_that_would_get_no_pod_is_not_begun_with() {
