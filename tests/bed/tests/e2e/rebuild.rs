@@ -120,8 +120,8 @@ pub fn zombie(stage: &Stage) -> Result<()> {
     record(stage, "16", "a member was voted out, and its server runs on", &rebuilt)
 }
 
-/// Servers that crash at each start of their pods, as long as `work` goes on. Damaged files do not do it: the provider takes a
-/// full copy by itself after a start that failed with the first ones (seen on 11.8).
+/// Servers that crash at each start of their pods, as long as `work` goes on. Killed from outside: without its privilege tables a
+/// member failed one start, and took a full copy by itself with the next (tried once, on 11.8).
 fn crashing<T>(stage: &Stage, ordinals: &[u32], work: impl FnOnce() -> Result<T>) -> Result<T> {
     let pods = ordinals.iter().map(|ordinal| stage.cluster.pod(*ordinal)).collect::<Result<Vec<_>>>()?;
     let over = AtomicBool::new(false);
