@@ -55,6 +55,8 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
             commands::operation::bootstrap(request, args, process, printer)
         }
         Verb::Stop(args) => commands::operation::stop(request, args, process, printer),
+        Verb::Suspend(args) => commands::operation::suspend(request, args, process, printer),
+        Verb::Unsuspend(args) => commands::operation::unsuspend(request, args, process, printer),
         Verb::Start(args) => commands::operation::start(request, args, process, printer),
         Verb::Rebuild(args) => commands::operation::rebuild(request, args, process, printer),
         Verb::Operation(args) => commands::operation::operations(request, &args.verb, process, printer),

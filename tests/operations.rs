@@ -10,6 +10,7 @@ use crate::support::server::{Answer, Request, Server};
 use crate::support::world::{Cluster, Shared, World};
 
 mod cuts;
+mod operator;
 mod rebuild;
 mod recover;
 mod refusals;
@@ -147,6 +148,16 @@ fn down() -> Standing {
 
 fn unfinished(world: &Shared) -> bool {
     !world.lock().config_maps.kept("kubectl-mariadb.db", "current").is_null()
+}
+
+/// Without what was waited for, which differs from run to run.
+fn without_waits(text: &str) -> String {
+    let mut waits = false;
+    let says = |line: &&str| {
+        waits = line.trim_start().starts_with("waiting: ") || waits && line.starts_with("      ");
+        !waits
+    };
+    text.lines().filter(says).collect::<Vec<_>>().join("\n")
 }
 
 async fn played(server: &Server, args: &[&str], exit: u8) -> Run {

@@ -35,7 +35,7 @@ impl Command {
 
     /// Operations have a pace of their own.
     fn is_operation(&self) -> bool {
-        matches!(self.args[0], "stop" | "start" | "rebuild" | "operation")
+        matches!(self.args[0], "stop" | "start" | "suspend" | "unsuspend" | "rebuild" | "operation")
             || ["recover", "bootstrap"].iter().any(|verb| self.args.contains(verb))
     }
 }
@@ -67,6 +67,10 @@ fn without_node() -> Shared {
     locked.nodes.remove("n3");
     drop(locked);
     world
+}
+
+fn operated() -> Shared {
+    World::with([Cluster::galera("shop", "db", 3).controlled(false).operated()])
 }
 
 fn managed() -> Shared {
@@ -105,6 +109,7 @@ fn killed() -> Shared {
 }
 
 const STOP: &[&str] = &["stop", "db", "--yes"];
+const SUSPEND: &[&str] = &["suspend", "db", "--yes"];
 
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
@@ -130,6 +135,10 @@ const COMMANDS: &[Command] = &[
     Command::new("stop NAME --dry-run=server", &["stop", "db", "--dry-run=server"], controlled),
     Command::new("stop NAME", STOP, controlled),
     Command::new("start NAME", &["start", "db", "--yes"], controlled).after(STOP),
+    Command::new("stop NAME (of mariadb-operator)", STOP, operated),
+    Command::new("start NAME (of mariadb-operator)", &["start", "db", "--yes"], operated).after(STOP),
+    Command::new("suspend NAME", SUSPEND, operated),
+    Command::new("unsuspend NAME", &["unsuspend", "db", "--yes"], operated).after(SUSPEND),
     Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
     Command::new("galera bootstrap POD (everything down)", &["galera", "bootstrap", "db-1", "--yes"], crashed),
     Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),

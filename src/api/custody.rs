@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::decide::operation::custody::{Autoscaler, Custody, GitOps};
 use crate::failure::Kind;
 use crate::model::fact::Fact;
+use crate::model::operator::ApiGroup;
 
+use super::writes::{Resource, read};
 use super::{Api, Ask, objects};
 
 const HORIZONTAL: (&str, &str) = ("/apis/autoscaling/v2", "horizontalpodautoscalers");
@@ -57,8 +59,17 @@ pub async fn custody(api: &Api, namespace: &str, set: &Value) -> Custody {
     let name = metadata["name"].as_str().unwrap_or_default();
     let horizontal = autoscalers(api, namespace, HORIZONTAL, |scaler| scaler.horizontal(name));
     let vertical = autoscalers(api, namespace, VERTICAL, |scaler| scaler.vertical(name));
-    let (horizontal, vertical) = futures::future::join(horizontal, vertical).await;
-    Custody { gitops: gitops(metadata), helm, horizontal, vertical }
+    let (horizontal, vertical, owner) = futures::future::join3(horizontal, vertical, owner(api, namespace, metadata)).await;
+    let gitops = gitops(metadata).or_else(|| gitops(&owner?["metadata"]));
+    Custody { gitops, helm, horizontal, vertical }
+}
+
+/// The object of mariadb-operator that owns the set: what writes that, writes the set.
+async fn owner(api: &Api, namespace: &str, metadata: &Value) -> Option<Value> {
+    let owners = metadata["ownerReferences"].as_array()?;
+    let owner = owners.iter().find(|owner| owner["kind"] == "MariaDB" && owner["controller"] == true)?;
+    let group = ApiGroup::of_api_version(owner["apiVersion"].as_str()?)?;
+    read(api, Resource::MariaDbs(group), namespace, owner["name"].as_str()?).await.ok()
 }
 
 /// What Argo CD and Flux write on everything they apply.
@@ -93,7 +104,7 @@ async fn autoscalers(
 
 impl Reference {
     fn is(&self, set: &str) -> bool {
-        self.kind == "StatefulSet" && self.name == set
+        matches!(self.kind.as_str(), "StatefulSet" | "MariaDB") && self.name == set
     }
 }
 

@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::failure::Kind;
 use crate::model::fact::Why;
+use crate::model::operator::ApiGroup;
 
+use super::objects::served;
 use super::trouble::Trouble;
 use super::{Api, Ask};
 
@@ -22,6 +24,8 @@ pub enum Resource {
     ConfigMaps,
     StatefulSets,
     Claims,
+    /// `MariaDB` objects of mariadb-operator.
+    MariaDbs(ApiGroup),
 }
 
 impl Resource {
@@ -32,6 +36,7 @@ impl Resource {
             Self::ConfigMaps => ("/api/v1", "configmaps"),
             Self::StatefulSets => ("/apis/apps/v1", "statefulsets"),
             Self::Claims => ("/api/v1", "persistentvolumeclaims"),
+            Self::MariaDbs(group) => (served(group), "mariadbs"),
         };
         Ask { verb, group, resource, namespace: Some(namespace), name }
     }

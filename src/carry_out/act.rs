@@ -12,6 +12,7 @@ use crate::decide::operation::{bootstrap, bootstrap_name};
 use crate::model::disk::{Disk, StateFile};
 use crate::model::kubernetes::{Pod, StatefulSet};
 use crate::model::names::Ordinal;
+use crate::model::operator::{OperatorSpec, Steering};
 use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
@@ -69,6 +70,7 @@ impl Hands<'_> {
                     Err(denied) => return Err(denied),
                 }
             }
+            Action::Steer { to, .. } => self.steer(seen, to, dry_run).await?,
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
@@ -108,6 +110,22 @@ impl Hands<'_> {
         ];
         operations.extend(changes);
         patch(self.api, Resource::StatefulSets, &set.namespace, &set.name, &Value::Array(operations), dry_run).await
+    }
+
+    /// What mariadb-operator is told, if its object's spec is still what was seen.
+    async fn steer(&self, seen: &Snapshot, to: &Steering, dry_run: bool) -> Result<(), Denied> {
+        let view = seen.objects.manager.view().ok_or(Denied::Gone)?;
+        let changes = steering(&view.spec, to);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut operations = vec![
+            json!({"op": "test", "path": "/metadata/uid", "value": view.uid}),
+            json!({"op": "test", "path": "/metadata/generation", "value": view.generation}),
+        ];
+        operations.extend(changes);
+        let (what, operations) = (Resource::MariaDbs(view.group), Value::Array(operations));
+        patch(self.api, what, &view.namespace, &view.name, &operations, dry_run).await.map(drop)
     }
 
     /// Pods that are still the ones that were seen; one that is going or gone already is left alone.
@@ -215,6 +233,25 @@ impl Hands<'_> {
             Ok(stored) => intact(&pod, &stored).map_err(Denied::Refused),
         }
     }
+}
+
+/// The changes that make `spec` say `to`.
+fn steering(spec: &OperatorSpec, to: &Steering) -> Vec<Value> {
+    const RECOVERY: &str = "/spec/galera/recovery";
+    let mut changes = Vec::new();
+    if spec.suspended != to.suspended {
+        changes.push(json!({"op": "add", "path": "/spec/suspend", "value": to.suspended}));
+    }
+    if let Some(recovers) = to.recovers.filter(|_| spec.recovery_enabled != to.recovers) {
+        changes.push(json!({"op": "add", "path": format!("{RECOVERY}/enabled"), "value": recovers}));
+    }
+    let force = format!("{RECOVERY}/forceClusterBootstrapInPod");
+    match (&spec.force_bootstrap_in, &to.force) {
+        (is, wanted) if is == wanted => {}
+        (_, Some(pod)) => changes.push(json!({"op": "add", "path": force, "value": pod})),
+        (_, None) => changes.push(json!({"op": "remove", "path": force})),
+    }
+    changes
 }
 
 /// The pod of an ordinal that is on a node: its volume can be mounted there and perhaps nowhere else.

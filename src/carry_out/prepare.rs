@@ -17,6 +17,7 @@ use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
 use crate::model::names::{Ordinal, Target};
+use crate::model::operator::Steering;
 use crate::model::snapshot::Snapshot;
 use crate::observe::Depth;
 use crate::process::{Clock, Pace};
@@ -94,7 +95,7 @@ impl Preparation<'_> {
             Beginning::Begin(_) => {}
         }
         // For 6.3 s after a cut both halves say Primary.
-        if matches!(self.wish.goal, Goal::Stop | Goal::Rebuild) {
+        if matches!(self.wish.goal, Goal::Stop | Goal::Rebuild | Goal::Unsuspend) {
             tokio::time::sleep(self.pace.settle).await;
         }
         let seen = look(self.api, self.target, self.depth, None).await?;
@@ -208,6 +209,11 @@ pub async fn left(
     let seen = look(api, target, depth, operation.memo.founder.map(|founder| founder.ordinal)).await?;
     // Whoever goes on has seen to what stood in the way.
     (operation.memo.stray, operation.memo.begun_again) = (None, false);
+    if let Some(now) = seen.objects.manager.view().map(Steering::of).filter(|_| !operation.aborting)
+        && !operation.memo.steerings.contains(&now)
+    {
+        operation.memo.steerings = vec![now];
+    }
     let now = Range::of(&seen.objects.stateful_set);
     let revision = &seen.objects.stateful_set.update_revision;
     if !operation.aborting && (!operation.memo.ranges.contains(&now) || operation.memo.revision != *revision) {

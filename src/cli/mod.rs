@@ -67,6 +67,14 @@ pub enum Verb {
     ///
     /// The members stop one at a time, the highest ordinal first, each only when all others are Synced. Nothing is lost; the database is down until `start`.
     Stop(operation::Whole),
+    /// Let mariadb-operator do nothing for a cluster
+    ///
+    /// No failover, no recovery, no rollout and no physical backup until `unsuspend`; what its object says grows old. Done means that the operator itself says so, after it has finished what it was doing. The servers run on: this stops nobody.
+    Suspend(operation::Whole),
+    /// Let mariadb-operator work on a cluster again
+    ///
+    /// Refused while it would do harm at once: a stopped cluster, no primary component, another number of pods than it was told, a forced bootstrap or its file left behind. Done means that the operator says all is well.
+    Unsuspend(operation::Whole),
     /// Start a cluster that `stop` stopped: exactly the last one first
     ///
     /// The member that stopped last founds the cluster in a pod of its own, the others join it one by one, then the StatefulSet takes over.

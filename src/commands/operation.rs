@@ -40,6 +40,16 @@ pub fn start(request: &Request, args: &Whole, process: &mut Process, printer: &m
     whole(&Goal::Start.into(), request, args, process, printer)
 }
 
+/// `suspend`.
+pub fn suspend(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
+    whole(&Goal::Suspend.into(), request, args, process, printer)
+}
+
+/// `unsuspend`.
+pub fn unsuspend(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
+    whole(&Goal::Unsuspend.into(), request, args, process, printer)
+}
+
 /// `galera recover`.
 pub fn recover(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
     whole(&Goal::Recover.into(), request, args, process, printer)

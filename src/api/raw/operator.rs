@@ -32,6 +32,7 @@ impl MariaDb {
             name: metadata.name,
             namespace: metadata.namespace,
             uid: metadata.uid,
+            generation: metadata.generation,
             deletion: metadata.deletion_timestamp,
             spec: read_spec(&spec),
             status: read_status(&status),

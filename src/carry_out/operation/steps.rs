@@ -71,6 +71,9 @@ impl Run<'_> {
             // Written with the next change. From here on the value before is somebody else's, too.
             operation.memo.ranges = vec![to];
         }
+        if let (Some((_, to)), Some(operation)) = (step.act.steering(), &mut held.journal.current) {
+            operation.memo.steerings = vec![to.clone()];
+        }
         if !keeps(&step.act) {
             return Ok(());
         }
@@ -124,6 +127,7 @@ const fn keeps(act: &Action) -> bool {
             | Action::Bootstrap { .. }
             | Action::EndBootstrap { .. }
             | Action::DeleteClaim { .. }
+            | Action::Steer { .. }
     )
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::model::kubernetes::StatefulSet;
+use crate::model::kubernetes::{Owner, StatefulSet};
 use crate::model::names::Ordinal;
 
 use super::founding::bootstrap_name;
@@ -53,6 +53,9 @@ pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Valu
     let database = database.ok_or_else(|| format!("the pod template has no container {name}"))?;
     if set.layout.chart.is_some() {
         set_variable(database, CHART_SWITCH, "yes");
+    } else if set.owner.as_ref().and_then(Owner::operator).is_some() {
+        // Its containers have no command of their own, and a file among its includes would stay on its volume.
+        add_argument(database, "--wsrep-new-cluster")?;
     } else {
         mount_switch(database);
     }
@@ -96,6 +99,17 @@ fn set_variable(container: &mut Value, name: &str, value: &str) {
         }
         None => container["env"] = json!([own]),
     }
+}
+
+fn add_argument(database: &mut Value, argument: &str) -> Result<(), String> {
+    if database["command"].as_array().is_some_and(|command| !command.is_empty()) {
+        return Err("the database container has a command of its own, which may leave arguments out".to_owned());
+    }
+    match database["args"].as_array_mut() {
+        Some(arguments) => arguments.push(json!(argument)),
+        None => database["args"] = json!([argument]),
+    }
+    Ok(())
 }
 
 /// As a file among the server's includes it reaches the server through any start script.

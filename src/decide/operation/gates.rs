@@ -14,6 +14,7 @@ use crate::model::server::Galera;
 use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::{ClusterStatus, LocalState};
 
+use super::operator;
 use super::plan::{Decision, Memo, Range, Refusal};
 
 /// How long the controller may take to act on a change of the set.
@@ -121,6 +122,9 @@ pub fn changed_outside(seen: &Snapshot, memo: &Memo) -> Option<Decision> {
     let now = Range::of(set);
     if !memo.ranges.contains(&now) {
         return Some(Decision::Refuse(other_range(seen, memo, now)));
+    }
+    if let Some(decision) = operator::changed_outside(seen, memo) {
+        return Some(decision);
     }
     if let Some(wait) = unobserved_change(seen) {
         return Some(wait);

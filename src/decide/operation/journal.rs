@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::names::Ordinal;
+use crate::model::operator::Steering;
 
 use super::Goal;
 use super::plan::{Action, Closed, Memo, Plan, Range, Step, StepId};
@@ -121,6 +122,9 @@ impl Operation {
         if let Some((from, to)) = step.act.range() {
             self.memo.ranges = vec![from, to];
         }
+        if let Some((from, to)) = step.act.steering() {
+            self.memo.steerings = vec![from.clone(), to.clone()];
+        }
         if let (true, Action::DeletePods { ordinals }) = (step.unasked, &step.act) {
             self.memo.restarted.extend(ordinals);
         }
@@ -161,6 +165,9 @@ pub struct Stopped {
     pub images: BTreeMap<String, String>,
     /// The image in the pod template.
     pub image: String,
+    /// What mariadb-operator was told before.
+    #[serde(default)]
+    pub steering: Option<Steering>,
 }
 
 /// How an operation ended.

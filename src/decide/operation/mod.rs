@@ -27,12 +27,14 @@ pub mod custody;
 pub mod founding;
 pub mod gates;
 pub mod journal;
+mod operator;
 pub mod plan;
 mod preflight;
 mod rebuild;
 mod recover;
 mod start;
 mod stop;
+mod suspension;
 mod undo;
 
 #[cfg(test)]
@@ -68,6 +70,10 @@ pub enum Goal {
     Rebuild,
     /// The same, founded by the member that the user chooses.
     Bootstrap,
+    /// mariadb-operator does nothing for the cluster.
+    Suspend,
+    /// It works on it again.
+    Unsuspend,
 }
 
 impl Goal {
@@ -80,7 +86,24 @@ impl Goal {
             Self::Recover => "galera recover",
             Self::Rebuild => "rebuild",
             Self::Bootstrap => "galera bootstrap",
+            Self::Suspend => "suspend",
+            Self::Unsuspend => "unsuspend",
         }
+    }
+
+    /// Whether mariadb-operator stands still as long as it lasts.
+    const fn steers(self) -> bool {
+        matches!(self, Self::Stop | Self::Start | Self::Recover | Self::Bootstrap)
+    }
+
+    /// Whether the cluster runs in the end.
+    const fn founds(self) -> bool {
+        matches!(self, Self::Start | Self::Recover | Self::Bootstrap)
+    }
+
+    /// Whether pods are stopped or started.
+    const fn moves_pods(self) -> bool {
+        !matches!(self, Self::Suspend | Self::Unsuspend)
     }
 }
 
@@ -122,6 +145,17 @@ pub enum Beginning {
     Refuse(Refusal),
 }
 
+impl Beginning {
+    fn steered(self, seen: &Snapshot) -> Self {
+        let steered = |memo: Box<Memo>| Box::new(operator::steered(seen, *memo));
+        match self {
+            Self::Begin(memo) => Self::Begin(steered(memo)),
+            Self::Wait { why, limit, then } => Self::Wait { why, limit, then: then.map(steered) },
+            other => other,
+        }
+    }
+}
+
 /// What is to be kept in mind from the first look on; or why the operation must not begin.
 ///
 /// # Errors
@@ -130,16 +164,20 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
     if let Some(refusal) = preflight::anyone(wish.goal, seen, custody) {
         return Ok(Beginning::Refuse(refusal));
     }
-    if let Some(refusal) = preflight::claim_going(seen)? {
+    if wish.goal.moves_pods()
+        && let Some(refusal) = preflight::claim_going(seen)?
+    {
         return Ok(Beginning::Refuse(refusal));
     }
-    match wish.goal {
-        Goal::Stop => stop::begin(seen, stopped),
-        Goal::Start => start::begin(seen, stopped),
-        Goal::Recover => Ok(recover::begin(seen, None)),
-        Goal::Bootstrap => Ok(recover::begin(seen, wish.choice())),
-        Goal::Rebuild => rebuild::begin(wish, seen),
-    }
+    let beginning = match wish.goal {
+        Goal::Stop => stop::begin(seen, stopped)?,
+        Goal::Start => start::begin(seen, stopped)?,
+        Goal::Recover => operator::recovery(seen, stopped).unwrap_or_else(|| recover::begin(seen, None)),
+        Goal::Bootstrap => recover::begin(seen, wish.choice()),
+        Goal::Rebuild => rebuild::begin(wish, seen)?,
+        Goal::Suspend | Goal::Unsuspend => suspension::begin(wish.goal, seen, stopped)?,
+    };
+    Ok(if wish.goal.steers() { beginning.steered(seen) } else { beginning })
 }
 
 /// What to do next.
@@ -147,12 +185,15 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
 /// # Errors
 /// A fact that is needed is not known: before the first step a refusal, later a wait with a deadline.
 pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
-    match goal {
+    let decision = match goal {
         Goal::Stop => stop::decide(seen, memo),
         Goal::Start => start::decide(seen, memo),
         Goal::Recover | Goal::Bootstrap => recover::decide(seen, memo),
         Goal::Rebuild => rebuild::decide(seen, memo),
-    }
+        Goal::Suspend | Goal::Unsuspend => suspension::decide(goal, seen, memo),
+    }?;
+    let decision = operator::out_of_the_way(seen, memo, decision);
+    Ok(if goal.founds() { operator::given_back(seen, memo, decision) } else { decision })
 }
 
 /// The range of the set that is true of its pods now. A change that the controller has not acted on fires later, perhaps

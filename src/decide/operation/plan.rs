@@ -13,6 +13,7 @@ use crate::model::fact::Why;
 use crate::model::grastate::Grastate;
 use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
+use crate::model::operator::Steering;
 use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
 
@@ -156,6 +157,8 @@ pub enum Action {
     Reset { ordinal: Ordinal, datadir: String, pod: Option<String> },
     /// Deletes a volume claim, only if it is still the one that was seen.
     DeleteClaim { name: String, uid: String },
+    /// Tells mariadb-operator how far it may act (safety F4).
+    Steer { from: Steering, to: Steering },
 }
 
 impl Action {
@@ -164,6 +167,15 @@ impl Action {
     pub const fn range(&self) -> Option<(Range, Range)> {
         match self {
             Self::Range { from, to } => Some((*from, *to)),
+            _ => None,
+        }
+    }
+
+    /// Of a change of what the operator is told: what it was and what it becomes.
+    #[must_use]
+    pub const fn steering(&self) -> Option<(&Steering, &Steering)> {
+        match self {
+            Self::Steer { from, to } => Some((from, to)),
             _ => None,
         }
     }
@@ -239,6 +251,12 @@ pub struct Memo {
     /// The values of the range that this operation may have left: the last one it wrote, and the one before if the answer to
     /// that is unknown. Any other value is somebody else's.
     pub ranges: Vec<Range>,
+    /// What mariadb-operator was told before the first step, or, of a start, before the stop; none: it does not come into this.
+    #[serde(default)]
+    pub steering: Option<Steering>,
+    /// What it may have been told by this operation, like `ranges`.
+    #[serde(default)]
+    pub steerings: Vec<Steering>,
     /// What there is to write down or to remove of how it was stopped is so.
     #[serde(default)]
     pub recorded: bool,
@@ -312,6 +330,8 @@ impl Memo {
             closed: BTreeMap::new(),
             stopped_at: None,
             ranges: vec![range],
+            steering: None,
+            steerings: Vec::new(),
             recorded: true,
             founded: false,
             begun_again: false,

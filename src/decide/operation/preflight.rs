@@ -1,8 +1,8 @@
 //! What keeps every operation on a plain StatefulSet from beginning.
 
 use crate::decide::rules::operations as rules;
-use crate::model::fact::Why;
-use crate::model::kubernetes::{Claim, VolumeSource};
+use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::{Claim, UpdateStrategy, VolumeSource};
 use crate::model::snapshot::Snapshot;
 
 use super::Goal;
@@ -15,20 +15,14 @@ const MOST_ORDINALS: u32 = 9;
 
 /// Refusals that do not depend on what the servers say.
 pub fn anyone(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
-    managed(goal, seen, custody).or_else(|| shape(goal, seen))
+    managed(goal, seen, custody).or_else(|| if goal.moves_pods() { shape(goal, seen) } else { None })
 }
 
 /// Somebody else writes the same fields (safety F3, D6).
 fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
     let (name, verb) = (&seen.target.name, goal.verb());
-    if let Some(owner) = &seen.objects.stateful_set.owner {
-        let (kind, owner) = (&owner.kind, &owner.name);
-        let summary = format!(
-            "{name} belongs to {kind} {owner}, and whatever manages that would undo each step; {verb} works on plain StatefulSets"
-        );
-        let refusal =
-            Refusal::new(&rules::OWNED, summary).because([format!("ownerReferences of the StatefulSet: {kind} {owner}")]);
-        return Some(if kind == "MariaDB" { refusal.kubectl(&format!("get mariadb {owner}")) } else { refusal });
+    if let Some(refusal) = owned(goal, seen) {
+        return Some(refusal);
     }
     match &custody.gitops {
         Some(GitOps::Argo(application)) => {
@@ -68,6 +62,42 @@ fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
     Some(autoscalers.iter().fold(refusal, |refusal, scaler| refusal.kubectl(&scaler.pause())))
 }
 
+/// The set belongs to what cannot be told to stand still.
+fn owned(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
+    let (name, verb) = (&seen.target.name, goal.verb());
+    let owner = seen.objects.stateful_set.owner.as_ref()?;
+    let (kind, owner) = (&owner.kind, &owner.name);
+    let because = format!("ownerReferences of the StatefulSet: {kind} {owner}");
+    match seen.objects.manager.operator().map(|operator| (&operator.view, operator.owns)) {
+        Some((Fact::Known(view), true)) => view.deletion.map(|at| {
+            let summary = format!("MariaDB {owner} is being deleted, and {name} with it");
+            Refusal::new(&rules::GOING, summary).because([format!("metadata.deletionTimestamp of MariaDB {owner}: {at}")])
+        }),
+        Some((Fact::Unknown(why), _)) => {
+            let summary = format!("{name} belongs to {kind} {owner}, and what mariadb-operator is told there cannot be read");
+            Some(Refusal::new(&rules::OWNED, summary).because([because, format!("{kind} {owner}: {why}")]))
+        }
+        _ => {
+            let summary = format!(
+                "{name} belongs to {kind} {owner}, and whatever manages that would undo each step; {verb} works on plain StatefulSets \
+                 and on clusters of mariadb-operator"
+            );
+            Some(Refusal::new(&rules::OWNED, summary).because([because]))
+        }
+    }
+}
+
+/// Whether pods come back as something else. Where pods are replaced by hand or by an operator the set keeps its old revision in
+/// `status.currentRevision`: then only the pods themselves tell.
+fn rolling_out(seen: &Snapshot) -> bool {
+    let set = &seen.objects.stateful_set;
+    if set.update_strategy == UpdateStrategy::OnDelete {
+        let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
+        return pods.filter_map(|pod| pod.revision.as_ref()).any(|revision| *revision != set.update_revision);
+    }
+    set.current_revision != set.update_revision
+}
+
 /// What the set is made of.
 fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
     let set = &seen.objects.stateful_set;
@@ -85,7 +115,7 @@ fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
         let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
         return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));
     }
-    if set.current_revision != set.update_revision {
+    if rolling_out(seen) {
         return Some(
             Refusal::new(
                 &rules::ROLLOUT,

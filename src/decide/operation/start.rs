@@ -44,6 +44,7 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
         founder: Some(Founder { ordinal: stopped.last, state_uuid: stopped.state_uuid }),
         stopped_at: stopped.positions.get(&stopped.last).cloned(),
         recorded: false,
+        steering: stopped.steering.clone(),
         images: stopped.images.clone(),
         ..Memo::new(seen)
     })))

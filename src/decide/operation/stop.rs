@@ -156,6 +156,7 @@ fn record(seen: &Snapshot, memo: &Memo, founder: Founder) -> Stopped {
         positions: memo.closed.clone(),
         images: memo.images.clone(),
         image: seen.objects.stateful_set.layout.image.clone(),
+        steering: memo.steering.clone(),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::decide::rules::operations as rules;
 use crate::model::names::Ordinal;
+use crate::model::operator::Steering;
 use crate::model::snapshot::Snapshot;
 
 use super::Goal;
 use super::gates::{JOIN, together, unobserved_change, wait};
 use super::journal::Operation;
+use super::operator;
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 
 /// What to take back next.
@@ -37,7 +39,28 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
         let say = "set whenScaled to Delete again, as it was before";
         steps.push(Step::new("restore whenScaled", say, Action::WhenScaled { delete: true }));
     }
+    steps.extend(steering_back(seen, operation));
     if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+}
+
+/// The operator last: it acts at once.
+fn steering_back(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
+    let mut changes = operation.begun.iter().filter_map(|step| step.act.steering());
+    let (Some(view), Some((before, _))) = (operator::view(seen), changes.clone().next()) else { return Vec::new() };
+    let now = Steering::of(view);
+    // What it says by now is somebody else's, or the change was never made.
+    if now == *before || !changes.any(|(_, to)| *to == now) {
+        return Vec::new();
+    }
+    let whole = operation
+        .memo
+        .founder
+        .is_some_and(|founder| together(seen, &operation.memo.range.ordinals().collect(), founder.state_uuid).is_ok());
+    if whole {
+        return operator::next(seen, view, before.clone(), operation.memo.range);
+    }
+    let act = Action::Steer { from: now, to: before.clone() };
+    vec![Step::new("give back to mariadb-operator", "tell mariadb-operator again what it was told before", act)]
 }
 
 /// The state files that were changed, before anything may start on them.
@@ -90,6 +113,7 @@ fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
     let forward = match operation.goal {
         Goal::Stop => "finish it, then start the cluster",
         Goal::Start | Goal::Recover | Goal::Bootstrap => "finish it, then stop the cluster",
+        Goal::Suspend | Goal::Unsuspend => "run the opposite command",
         Goal::Rebuild => "finish it, so that the member has a whole copy again",
     };
     let refusal = Refusal::new(

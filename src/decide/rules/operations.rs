@@ -8,12 +8,12 @@ lock too. As long as an operation in it is unfinished no other may begin: both w
 `kubectl mariadb operation show NAME` says who began it and how far it is. If whoever carries it out is still at work, wait or ask it to stop \
 with `operation stop`. If not, go on with `operation resume` or take it back with `operation abort`.";
 
-    OWNED = "MDB702", Error, "An operator owns the StatefulSet",
+    OWNED = "MDB702", Error, "Somebody owns the StatefulSet who cannot be told to stand still",
     "The StatefulSet has an owner, so a controller writes it: it would undo each step within a second, or worse, do half of it. Such a \
 set is changed through the object that owns it.
 
-For mariadb-operator that is the `MariaDB` object. Stopping a whole cluster of the operator and starting it again is not something this \
-version does; scaling the StatefulSet by hand is not a way around it.";
+For mariadb-operator that is the `MariaDB` object: it is suspended while members are stopped and started around it. Then that object must be \
+readable and writable for you. Other owners are not known here.";
 
     GITOPS = "MDB703", Error, "A GitOps controller writes the StatefulSet",
     "Labels or annotations say that Argo CD or Flux applies this StatefulSet from a repository. With automatic sync it sets `replicas` \
@@ -206,4 +206,11 @@ hold are erased by that, without a trace. Positions are an upper bound: changes 
 
 Save it first if it counts: a copy of those volumes, or a dump from a server that is started alone on one. Then run the command that is \
 printed: what you accept holds the positions, so that it fits no other loss. `-y` never implies it.";
+
+    NOT_TO_ACT = "MDB733", Error, "mariadb-operator must not act on the cluster as it is",
+    "Everything that was asked of a suspended operator, and everything it finds wrong, it does at once when it works again: it starts stopped \
+members in any order, bootstraps a Galera cluster without a primary component by its own choice, changes the number of pods, or uses a forced \
+bootstrap that was left. So what is wrong is put right first, and the command that is printed does it.
+
+To let it act in spite of that set `spec.suspend` of the `MariaDB` object to false with kubectl.";
 }

@@ -5,8 +5,10 @@
 //! never what is true: it is not refreshed in several phases, and there is no `observedGeneration`.
 
 mod backup;
+mod steering;
 
 pub use backup::{Backup, BackupKind, BackupRun, RunEnd};
+pub use steering::Steering;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,6 +63,9 @@ pub struct OperatorView {
     pub name: String,
     pub namespace: String,
     pub uid: String,
+    /// Counts changes of the spec.
+    #[serde(default)]
+    pub generation: i64,
     pub deletion: Option<Timestamp>,
     pub spec: OperatorSpec,
     pub status: OperatorStatus,
@@ -173,6 +178,12 @@ impl OperatorStatus {
     #[must_use]
     pub fn condition(&self, name: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.name == name)
+    }
+
+    /// Whether the operator itself says that it is suspended: a pass that was under way has ended then.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.condition("Ready").is_some_and(|ready| ready.holds == Some(false) && ready.reason == "Suspended")
     }
 
     /// Whether a condition is there and False: how the operator itself tells that something is under way.

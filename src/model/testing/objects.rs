@@ -89,6 +89,7 @@ pub(crate) fn operator_view() -> OperatorView {
         name: SET.to_owned(),
         namespace: "shop".to_owned(),
         uid: Uuid::from_u128(2000).to_string(),
+        generation: 1,
         deletion: None,
         spec: OperatorSpec {
             image: Some("mariadb:10.11".to_owned()),

@@ -279,6 +279,13 @@ impl Told<'_> {
                 Exit::Ok,
                 format!("{name} runs: every member is Synced in one primary component, with the history it had."),
             ),
+            (Goal::Suspend, _) => {
+                let message = format!("mariadb-operator does nothing for {name} until `kubectl mariadb unsuspend {name}`.");
+                self.end("done", Exit::Ok, message).next(self.line(&format!("unsuspend {name}")))
+            }
+            (Goal::Unsuspend, _) => {
+                self.end("done", Exit::Ok, format!("mariadb-operator works on {name} again, and says that all is well."))
+            }
             (Goal::Rebuild, _) => {
                 let message = format!("{} has a fresh copy, and is Synced in the primary component of {name}.", self.subject());
                 self.end("done", Exit::Ok, message)

@@ -76,6 +76,7 @@ impl Cluster {
             return;
         }
         self.controller.observed = self.controller.generation;
+        self.tick_operator();
         self.tick_founder();
         self.tick_kubelets();
         self.tick_controller();
@@ -273,6 +274,12 @@ impl Shared {
             }
             ("create", "configmaps", None) => Some(world.config_maps.create(&namespace, body())),
             ("patch", "configmaps", Some(name)) => Some(world.config_maps.merge(name, &body())),
+            ("patch", "mariadbs", Some(name)) => {
+                let dry_run = request.query("dryRun").is_some();
+                let answer = world.cluster(name).patch_operator(&body(), dry_run);
+                let refused = || Answer::error(422, "the server rejected our request due to an error in our request");
+                Some(answer.map_or_else(refused, Answer::Json))
+            }
             ("patch", "statefulsets", Some(name)) => {
                 let cluster = world.cluster(name);
                 let old = (

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Cluster, Engine};
+use super::{Cluster, Engine, Pod};
 
 const SINCE: &str = "2026-01-02T03:05:00Z";
 const UID: &str = "uid-mariadb";
@@ -20,6 +20,13 @@ pub struct Operator {
     pub jobs: Vec<Value>,
     /// The StatefulSet has not been made.
     pub without_set: bool,
+    /// Without it the object stays as a test has written it.
+    pub acts: bool,
+    /// Whom it bootstraps when nobody forces it.
+    pub chooses: u32,
+    /// Pods it has bootstrapped so far.
+    pub bootstrapped: Vec<u32>,
+    generation: u64,
 }
 
 impl Operator {
@@ -58,6 +65,10 @@ impl Operator {
             physical_backups: Vec::new(),
             jobs: Vec::new(),
             without_set: false,
+            acts: false,
+            chooses: 0,
+            bootstrapped: Vec::new(),
+            generation: 1,
         }
     }
 
@@ -66,6 +77,43 @@ impl Operator {
         let conditions = self.status["conditions"].as_array_mut().unwrap();
         conditions.retain(|condition| condition["type"] != name);
         conditions.push(condition(name, holds, reason, message));
+    }
+
+    fn suspended(&self) -> bool {
+        self.spec["suspend"] == true
+    }
+
+    fn denies_galera(&self) -> bool {
+        let mut conditions = self.status["conditions"].as_array().unwrap().iter();
+        conditions.any(|condition| condition["type"] == "GaleraReady" && condition["status"] == "False")
+    }
+
+    fn finds_galera_lost(&mut self) {
+        self.status["galeraRecovery"] = Value::Null;
+        self.condition("GaleraReady", "False", "GaleraNotReady", "Galera not ready");
+    }
+
+    /// Applies JSON-patch operations to the spec; `None`: a test does not hold.
+    fn patch(&mut self, operations: &Value) -> Option<()> {
+        let operations = operations.as_array().unwrap();
+        let now = json!({ "metadata": { "uid": UID, "generation": self.generation }, "spec": self.spec });
+        let tests: Vec<&Value> = operations.iter().filter(|operation| operation["op"] == "test").collect();
+        assert!(tests.len() >= 2, "a change must test what it was made for: {operations:?}");
+        let holds = |test: &&Value| now.pointer(test["path"].as_str().unwrap()) == Some(&test["value"]);
+        if !tests.iter().all(holds) {
+            return None;
+        }
+        for operation in operations.iter().filter(|operation| operation["op"] != "test") {
+            let (parent, field) = operation["path"].as_str().unwrap().strip_prefix("/spec").unwrap().rsplit_once('/').unwrap();
+            let parent = self.spec.pointer_mut(parent).expect("the parent is there").as_object_mut().unwrap();
+            match operation["op"].as_str() {
+                Some("add") => drop(parent.insert(field.to_owned(), operation["value"].clone())),
+                Some("remove") => assert!(parent.remove(field).is_some(), "there is no {field}"),
+                other => panic!("no operation of this world: {other:?}"),
+            }
+        }
+        self.generation += 1;
+        Some(())
     }
 
     /// The owner reference of what it makes.
@@ -79,12 +127,92 @@ fn condition(name: &str, holds: &str, reason: &str, message: &str) -> Value {
 }
 
 impl Cluster {
+    /// The same, managed by an operator that reconciles.
+    pub fn operated(self) -> Self {
+        let mut cluster = self.managed();
+        cluster.operator().acts = true;
+        cluster
+    }
+
+    /// Somebody changes the object.
+    pub fn tell_operator(&mut self, change: impl FnOnce(&mut Value)) {
+        let operator = self.operator();
+        change(&mut operator.spec);
+        operator.generation += 1;
+    }
+
+    /// `None`: a test of the patch does not hold.
+    pub(super) fn patch_operator(&mut self, operations: &Value, dry_run: bool) -> Option<Value> {
+        let operator = self.operator();
+        let before = (operator.spec.clone(), operator.generation);
+        operator.patch(operations)?;
+        let object = self.operator_objects("mariadbs").remove(0);
+        if dry_run {
+            let operator = self.operator();
+            (operator.spec, operator.generation) = before;
+        }
+        Some(object)
+    }
+
+    /// One thing that the operator does: the number of pods, then a recovery where no server is Primary.
+    pub(super) fn tick_operator(&mut self) {
+        if !self.operator.as_ref().is_some_and(|operator| operator.acts) {
+            return;
+        }
+        let lost = self.as_galera().primaries().is_empty();
+        let operator = self.operator();
+        if operator.suspended() {
+            operator.condition("Ready", "False", "Suspended", "Suspended");
+            // The health of Galera is watched by another part of it, which knows no suspension.
+            if lost {
+                operator.finds_galera_lost();
+            }
+            return;
+        }
+        let replicas = u32::try_from(operator.spec["replicas"].as_u64().unwrap()).unwrap();
+        let force = operator.spec["galera"]["recovery"]["forceClusterBootstrapInPod"].as_str();
+        let force = force.map(|pod| pod.rsplit('-').next().unwrap().parse().unwrap());
+        let (chosen, recovers) = (force.unwrap_or(operator.chooses), operator.spec["galera"]["recovery"]["enabled"] == true);
+        let (denies, all) = (operator.denies_galera(), 0..replicas);
+        if self.replicas != replicas {
+            self.scale_from_outside(replicas);
+            return;
+        }
+        let serving = all.clone().filter(|ordinal| self.as_galera().serves(*ordinal)).count();
+        let running = all.clone().all(|ordinal| matches!(self.members[&ordinal].pod, Pod::Running { .. }));
+        let is_whole = serving == replicas as usize;
+        let pod = self.pod(chosen);
+        let operator = self.operator();
+        if lost && recovers && !denies {
+            operator.finds_galera_lost();
+            operator.condition("Ready", "False", "GaleraNotReady", "Galera not ready");
+        } else if denies && !lost && force.is_none() && operator.status["galeraRecovery"]["bootstrap"].is_null() {
+            // It reads positions, whole or not.
+            self.scale_from_outside(0);
+        } else if lost && recovers && running {
+            operator.bootstrapped.push(chosen);
+            operator.status["galeraRecovery"] = json!({ "bootstrap": { "pod": pod, "time": SINCE } });
+            self.as_galera().kill(&[chosen]);
+            self.as_galera().mark_safe(chosen);
+            self.as_galera().found(chosen, true);
+        } else if let Some(other) =
+            all.clone().find(|ordinal| !self.as_galera().serves(*ordinal)).filter(|_| denies && !lost && running)
+        {
+            self.as_galera().kill(&[other]);
+            self.as_galera().start(other);
+        } else if is_whole {
+            let operator = self.operator();
+            operator.condition("GaleraReady", "True", "GaleraReady", "Galera ready");
+            operator.condition("Ready", "True", "StatefulSetReady", "Running");
+        }
+    }
+
     pub(super) fn operator_objects(&self, resource: &str) -> Vec<Value> {
         let Some(operator) = &self.operator else { return Vec::new() };
         match resource {
             "mariadbs" => vec![json!({
                 "apiVersion": format!("{}/v1alpha1", operator.group), "kind": "MariaDB",
-                "metadata": { "name": self.name, "namespace": self.namespace, "uid": UID, "generation": 1, "creationTimestamp": SINCE },
+                "metadata": { "name": self.name, "namespace": self.namespace, "uid": UID, "generation": operator.generation, "creationTimestamp": SINCE },
                 "spec": operator.spec, "status": operator.status,
             })],
             "backups" => operator.backups.clone(),

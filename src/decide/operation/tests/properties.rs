@@ -109,6 +109,7 @@ fn record(full: Range, small: &Small, last: Ordinal) -> Stopped {
         positions: small.kept.disks.clone(),
         images: std::collections::BTreeMap::new(),
         image,
+        steering: None,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::rights;
 use crate::sql;
 use crate::stage::Stage;
 use crate::status::{self, access, galera, habits, nodes, operator, outage, replication, single};
+use crate::steering;
 use crate::watch;
 
 type Body = fn(&Stage) -> Result<()>;
@@ -142,6 +143,8 @@ fn operator_groups(one: Version) -> Vec<Group> {
                 ("status::bootstrap_file_left", KEEPS, operator::bootstrap_file_left),
                 ("status::failed_backup_shown_complete", KEEPS, operator::failed_backup_shown_complete),
                 ("status::network_partition_of_pods", KEEPS, galera::network_partition),
+                ("steering::suspend_and_unsuspend", KEEPS, steering::suspend_and_unsuspend),
+                ("steering::would_lose", KEEPS, steering::would_lose),
                 ("status::rollout_paused", SPOILS, operator::rollout_paused),
                 ("grastate::crash_at_rest", SPOILS, grastate::operator::crash_at_rest),
             ],
@@ -327,6 +330,14 @@ fn slow_groups(version: Version) -> Vec<Group> {
                 ("grastate::clean_stop", KEEPS, grastate::operator::clean_stop),
                 ("grastate::crash", KEEPS, grastate::operator::crash),
                 ("grastate::foreign_history", SPOILS, grastate::volumes::foreign_history),
+            ],
+        ),
+        group(
+            operator.clone(),
+            &[
+                ("steering::stop_and_start", KEEPS, steering::stop_and_start),
+                ("steering::left_alone", KEEPS, steering::left_alone),
+                ("rebuild::live_member", KEEPS, rebuild::live_member),
             ],
         ),
         group(operator.clone(), &[("grastate::volume_gone", SPOILS, grastate::volumes::volume_gone)]),

@@ -15,6 +15,7 @@ mod rights;
 mod sql;
 mod stage;
 mod status;
+mod steering;
 mod watch;
 
 use std::process::ExitCode;

@@ -64,8 +64,10 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "completion of names of namespaces" => Try::of(&["__complete", "-n", ""], &[0], "kube-system"),
         "stop NAME --dry-run=server" => Try::of(&["stop", "db", "--dry-run=server"], &[0], "accepted"),
         // One row after the other: what the first stops the second starts.
-        "stop NAME" => Try::of(&["stop", "db", "--yes"], &[0], "is stopped"),
-        "start NAME" => Try::of(&["start", "db", "--yes"], &[0], "db runs"),
+        "suspend NAME" => Try::of(&["suspend", "db", "--yes"], &[0], "does nothing for db"),
+        "unsuspend NAME" => Try::of(&["unsuspend", "db", "--yes"], &[0], "works on db again"),
+        "stop NAME" | "stop NAME (of mariadb-operator)" => Try::of(&["stop", "db", "--yes"], &[0], "is stopped"),
+        "start NAME" | "start NAME (of mariadb-operator)" => Try::of(&["start", "db", "--yes"], &[0], "db runs"),
         "operation list" => Try::of(&["operation", "list"], &[0], "rebuild"),
         "operation show NAME" => Try::of(&["operation", "show", "db"], &[0], "start"),
         // Their helper pods are tried by a trial of its own.
@@ -79,8 +81,11 @@ fn of_row(row: &str) -> Result<Option<Try>> {
     }))
 }
 
-fn is_operation(row: &str) -> bool {
-    ["stop", "start", "operation", "rebuild"].iter().any(|verb| row.starts_with(verb))
+/// Whether a row is tried on a cluster of mariadb-operator, or on any other.
+fn is_for(row: &str, operated: bool) -> bool {
+    let is_operation = ["stop", "start", "suspend", "unsuspend", "operation", "rebuild"].iter().any(|verb| row.starts_with(verb));
+    let of_operator = row.ends_with("(of mariadb-operator)") || row.contains("suspend");
+    !is_operation || operated == of_operator
 }
 
 /// The commands in the first column of the page.
@@ -152,9 +157,8 @@ pub fn roles_of_the_page(stage: &Stage) -> Result<()> {
     let audit_start = fs::metadata(audit_log(stage))?.len();
     let user = format!("on-call-{}", stage.cluster.namespace);
     let mut tried = 0;
-    // Operations are for plain sets: an operator's cluster is refused by them, whatever rights there are.
     let operated = stage.cluster.shape.source == bed::testing::shape::Source::Operator;
-    for row in rows().filter(|row| !operated || !is_operation(row)) {
+    for row in rows().filter(|row| is_for(row, operated)) {
         let Some(Try { args, ends_with, group, shows }) = of_row(row)? else { continue };
         let ended = run_as(stage, &user, group, args)?;
         let told = format!("`{row}` ended with {:?}: {}{}", ended.code, ended.stdout, ended.stderr);

@@ -1,0 +1,291 @@
+//! A cluster of mariadb-operator: it is suspended while members are stopped and started around it, and works again when the
+//! cluster is whole (safety F4). Where it brings the cluster back by itself and rightly it is left to it: [`judged`].
+//!
+//! Its own forced bootstrap is not what founds the cluster: a server that has tried to start before has lost its position, and
+//! the operator writes none, so all get a new history and a full copy (25.10.4, seen on 10.11 and 11.8).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::decide::election::{Election, OperatorChoice, Outcome, Reason, Trust, elect};
+use crate::decide::recover::{Route, route};
+use crate::decide::rules::kubernetes::SCALED_TO_ZERO;
+use crate::decide::rules::operations as rules;
+use crate::model::names::Ordinal;
+use crate::model::operator::{Mode, OperatorView, Steering};
+use crate::model::snapshot::Snapshot;
+
+use super::Beginning;
+use super::gates::{AGREE, JOIN, wait};
+use super::journal::Stopped;
+use super::plan::{Action, Decision, Memo, Plan, Range, Refusal, Step};
+
+/// How long a pass of the operator may take that was under way when it was suspended: it waits for pods to stop and for jobs.
+pub(super) const PASS: Duration = Duration::from_secs(600);
+/// How long the operator may take for a recovery of its own: it begins anew after 10 minutes (`clusterBootstrapTimeout`).
+const RECOVERY: Duration = Duration::from_secs(900);
+/// Where the agent writes the switch that founds a cluster; it removes it when all are Ready.
+const SWITCH: &str = "1-bootstrap.cnf";
+
+/// What the operator that owns the set was told and believes; `None`: nobody owns it, or that could not be read.
+pub(super) fn view(seen: &Snapshot) -> Option<&OperatorView> {
+    let operator = seen.objects.manager.operator().filter(|operator| operator.owns)?;
+    operator.view.known().ok()
+}
+
+/// The memo of an operation during which the operator stands still.
+pub(super) fn steered(seen: &Snapshot, mut memo: Memo) -> Memo {
+    let Some(view) = view(seen) else { return memo };
+    let now = Steering::of(view);
+    memo.steering.get_or_insert_with(|| now.clone());
+    memo.steerings = vec![now];
+    if memo.range.replicas == 0 {
+        // In the middle of a recovery of its own.
+        memo.range.replicas = view.spec.replicas;
+    }
+    memo
+}
+
+/// Somebody else told the operator something, or what it is told cannot be seen.
+pub(super) fn changed_outside(seen: &Snapshot, memo: &Memo) -> Option<Decision> {
+    memo.steering.as_ref()?;
+    let Some(view) = view(seen) else {
+        return Some(wait("the MariaDB object of the cluster cannot be read", AGREE));
+    };
+    let now = Steering::of(view);
+    (!memo.steerings.contains(&now)).then(|| {
+        let summary = format!("somebody else changed MariaDB {} meanwhile; nothing was overwritten", view.name);
+        let wrote = memo.steerings.last().map_or_else(String::new, Steering::told);
+        Decision::Refuse(
+            Refusal::new(&rules::CHANGED_OUTSIDE, summary)
+                .because([format!("this operation left: {wrote}"), format!("the object says now: {}", now.told())]),
+        )
+    })
+}
+
+/// The decision, with the operator suspended before anything else; until it stands still nothing is done.
+pub(super) fn out_of_the_way(seen: &Snapshot, memo: &Memo, decision: Decision) -> Decision {
+    let Decision::Go(mut plan) = decision else { return decision };
+    let steers = plan.steps.first().is_some_and(|step| step.act.steering().is_some());
+    let Some(view) = view(seen).filter(|_| memo.steering.is_some() && !steers) else {
+        return Decision::Go(plan);
+    };
+    if !view.spec.suspended {
+        plan.notes.extend(judged(seen).err());
+        plan.steps.insert(0, suspend(view));
+    } else if let Err(why) = stands_still(view) {
+        return wait(why, PASS);
+    }
+    Decision::Go(plan)
+}
+
+/// Tells the operator to do nothing.
+pub(super) fn suspend(view: &OperatorView) -> Step {
+    let from = Steering::of(view);
+    let to = Steering { suspended: true, ..from.clone() };
+    let undo = Some(Action::Steer { from: to.clone(), to: from.clone() });
+    let say = "suspend mariadb-operator for this cluster, and wait until it stands still";
+    Step { undo, ..Step::new("suspend mariadb-operator", say, Action::Steer { from, to }) }
+}
+
+/// Whether it has finished what it was doing when it was suspended.
+///
+/// # Errors
+/// It has not, in words that follow "waiting: ".
+pub(super) fn stands_still(view: &OperatorView) -> Result<(), String> {
+    if view.status.is_suspended() {
+        return Ok(());
+    }
+    let says = view.status.condition("Ready").map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    Err(format!("mariadb-operator has not stopped yet: its condition Ready is {says}"))
+}
+
+/// What a recovery begins with on a cluster of the operator; `None`: as on any other.
+pub(super) fn recovery(seen: &Snapshot, stopped: Option<&Stopped>) -> Option<Beginning> {
+    let view = view(seen)?;
+    let replicas = seen.objects.stateful_set.replicas;
+    let name = &seen.target.name;
+    if stopped.is_some() && replicas == 0 {
+        let summary = format!("{name} was stopped with `kubectl mariadb stop`: nothing is to be recovered");
+        return Some(Beginning::Refuse(Refusal::new(&SCALED_TO_ZERO, summary).plugin(&format!("start {name}"))));
+    }
+    let works = !view.spec.suspended && view.spec.recovery_enabled == Some(true) && view.spec.mode == Mode::Galera;
+    let is_lost = replicas == 0 || view.status.denies("GaleraReady");
+    match route(seen) {
+        Route::Nothing => None,
+        Route::Bootstrap { .. } | Route::Wait { then: Some(_), .. } | Route::Refused(_)
+            if works && is_lost && judged(seen).is_ok() =>
+        {
+            let why = format!("mariadb-operator recovers {name} itself, and would not choose wrong: {}", doing(view));
+            Some(Beginning::Wait { why, limit: RECOVERY, then: None })
+        }
+        // In the middle of a recovery of the operator.
+        Route::Refused(finding) if finding.rule == &SCALED_TO_ZERO && view.spec.replicas > 0 => {
+            Some(Beginning::Begin(Box::new(Memo::new(seen))))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the operator would start a member that loses nothing, as far as it can be foretold. What cannot be read by us it
+/// cannot read either, and waits.
+///
+/// # Errors
+/// Why its choice would be wrong.
+fn judged(seen: &Snapshot) -> Result<(), String> {
+    let election = elect(seen, &BTreeMap::new());
+    let recovery = view(seen).filter(|view| view.status.denies("GaleraReady")).and_then(|view| view.status.recovery.as_ref());
+    let chosen = recovery.and_then(|recovery| Ordinal::of_pod(&seen.target.name, recovery.bootstrap_pod.as_deref()?));
+    match (&election.operator, chosen) {
+        (OperatorChoice::Forced(ordinal), _) => loses_nothing(seen, &election, *ordinal, "forceClusterBootstrapInPod names it"),
+        (_, Some(ordinal)) => loses_nothing(seen, &election, ordinal, "it has chosen it already"),
+        (OperatorChoice::BySafe(ordinal), _) => loses_nothing(seen, &election, *ordinal, "its file says safe_to_bootstrap: 1"),
+        (OperatorChoice::BySeqno { ordinal, .. }, _) => loses_nothing(seen, &election, *ordinal, "it has the highest seqno"),
+        (OperatorChoice::RecoversFirst(_), _) => one_history(&election),
+    }
+}
+
+fn one_history(election: &Election) -> Result<(), String> {
+    let Outcome::Refused(reasons) = &election.outcome else { return Ok(()) };
+    if reasons.iter().any(|reason| matches!(reason, Reason::Histories(_))) {
+        return Err("mariadb-operator would take the highest seqno of any history: it does not look at the UUID".to_owned());
+    }
+    Ok(())
+}
+
+fn loses_nothing(seen: &Snapshot, election: &Election, ordinal: Ordinal, because: &str) -> Result<(), String> {
+    let wrong = |why: &str| {
+        let pod = seen.pod_name(ordinal);
+        Err(format!("mariadb-operator would start from {pod} ({because}): {why}"))
+    };
+    if election.candidates.get(&ordinal).is_some_and(|candidate| matches!(candidate.trust, Trust::Never(_))) {
+        return wrong("its data must not be trusted");
+    }
+    one_history(election)?;
+    match &election.outcome {
+        Outcome::NotNeeded { .. } => Ok(()),
+        Outcome::Elected { ordinal: best, tied } if *best == ordinal || tied.contains(&ordinal) => Ok(()),
+        Outcome::Elected { ordinal: best, .. } => wrong(&format!("{} holds more", seen.pod_name(*best))),
+        // What is forced it does whatever it sees.
+        Outcome::Refused(reasons)
+            if matches!(election.operator, OperatorChoice::Forced(_))
+                || reasons.iter().any(|reason| matches!(reason, Reason::PositionUnknown(_))) =>
+        {
+            wrong("what the others hold is not known")
+        }
+        Outcome::Refused(_) => Ok(()),
+    }
+}
+
+/// How far its own recovery is, in its words.
+fn doing(view: &OperatorView) -> String {
+    let recovery = view.status.recovery.as_ref().filter(|_| view.status.denies("GaleraReady"));
+    match recovery.map(|recovery| (&recovery.bootstrap_pod, recovery.pods_restarted)) {
+        None => view.says(),
+        Some((None, _)) => "it reads positions".to_owned(),
+        Some((Some(pod), false)) => format!("it bootstraps {pod} and restarts the others"),
+        Some((Some(pod), true)) => format!("it has bootstrapped {pod} and waits until all are Ready"),
+    }
+}
+
+/// Whether the operator thinks that the cluster is lost. Then it scales it to 0 as soon as it works again, whole or not, unless
+/// a forced bootstrap keeps it from reading positions: it finds every pod Synced and restarts none (25.10.4, seen).
+fn is_lost_to(view: &OperatorView) -> bool {
+    view.spec.mode == Mode::Galera && view.status.denies("GaleraReady")
+}
+
+/// What it is told when the cluster is whole: as before, but never a forced bootstrap, which loses rows at the next outage.
+fn last(before: &Steering) -> Steering {
+    Steering { force: None, ..before.clone() }
+}
+
+/// The decision, and when nothing else is left to do the operator works again as before.
+pub(super) fn given_back(seen: &Snapshot, memo: &Memo, decision: Decision) -> Decision {
+    let (Some(before), Some(view)) = (&memo.steering, view(seen)) else { return decision };
+    match decision {
+        Decision::Go(mut plan) => {
+            plan.steps.extend(giving_back(seen, view, last(before), memo.range));
+            plan.notes.extend(before.suspended.then(|| stays_suspended(&seen.target.name)));
+            Decision::Go(plan)
+        }
+        Decision::Done => match left(seen, view, &last(before)) {
+            Some(why) => wait(why, JOIN),
+            None => match next(seen, view, last(before), memo.range) {
+                steps if steps.is_empty() => Decision::Done,
+                steps => Decision::Go(Plan { steps, ..Plan::default() }),
+            },
+        },
+        other => other,
+    }
+}
+
+/// Every step from a suspended operator to one that works as `last` says; as a forecast both ways are in it.
+pub(super) fn giving_back(seen: &Snapshot, view: &OperatorView, last: Steering, range: Range) -> Vec<Step> {
+    if last.suspended {
+        return Vec::new();
+    }
+    let mut steps = vec![hand_over(seen, view, &last, range)];
+    if view.spec.mode == Mode::Galera {
+        steps.push(unforce(view, last));
+    }
+    steps
+}
+
+/// What is left of them on a whole cluster.
+pub(super) fn next(seen: &Snapshot, view: &OperatorView, last: Steering, range: Range) -> Vec<Step> {
+    let now = Steering::of(view);
+    if now == last {
+        Vec::new()
+    } else if now.suspended && !last.suspended {
+        giving_back(seen, view, last, range)
+    } else {
+        vec![unforce(view, last)]
+    }
+}
+
+/// What the operator has not finished yet, in words that follow "waiting: ".
+pub(super) fn left(seen: &Snapshot, view: &OperatorView, last: &Steering) -> Option<String> {
+    if view.spec.suspended {
+        return None;
+    }
+    if is_lost_to(view) {
+        return Some(format!("mariadb-operator sees the cluster whole: {}", doing(view)));
+    }
+    let switch = switch_left(seen).filter(|_| Steering::of(view) == *last)?;
+    Some(format!("{switch} still has the file {SWITCH}"))
+}
+
+fn stays_suspended(name: &str) -> String {
+    format!(
+        "mariadb-operator stays suspended, as it was before. `kubectl mariadb unsuspend {name}` lets it work again in a way that keeps it \
+         from scaling a whole cluster to 0."
+    )
+}
+
+fn hand_over(seen: &Snapshot, view: &OperatorView, last: &Steering, range: Range) -> Step {
+    let pod = seen.pod_name(Ordinal(range.start));
+    let force = is_lost_to(view).then_some(pod);
+    let say = match &force {
+        Some(pod) => format!(
+            "let mariadb-operator work again, with forceClusterBootstrapInPod: {pod}: it finds every pod Synced and restarts none; \
+             without it would scale the cluster to 0 to read positions"
+        ),
+        None => "let mariadb-operator work again".to_owned(),
+    };
+    let to = Steering { force, ..last.clone() };
+    Step::new("hand back to mariadb-operator", say, Action::Steer { from: Steering::of(view), to })
+}
+
+fn unforce(view: &OperatorView, last: Steering) -> Step {
+    let say = "remove forceClusterBootstrapInPod: left there, it loses rows at the next outage";
+    Step::new("remove the forced bootstrap", say, Action::Steer { from: Steering::of(view), to: last })
+}
+
+/// A pod whose configuration would found a cluster at its next start.
+pub(super) fn switch_left(seen: &Snapshot) -> Option<String> {
+    let has = |ordinal: &Ordinal| {
+        let files = seen.members.get(ordinal).and_then(|member| member.files.known().ok());
+        files.is_some_and(|disk| disk.bootstrap_switches.iter().any(|switch| switch.ends_with(SWITCH)))
+    };
+    seen.members.keys().find(|ordinal| has(ordinal)).map(|ordinal| seen.pod_name(*ordinal))
+}

@@ -1,0 +1,116 @@
+//! `suspend` and `unsuspend`: whether mariadb-operator acts on a cluster.
+
+use crate::decide::rules::operations as rules;
+use crate::model::fact::Why;
+use crate::model::galera::Groups;
+use crate::model::operator::{Mode, OperatorView, Steering};
+use crate::model::snapshot::Snapshot;
+
+use super::gates::{JOIN, wait};
+use super::journal::Stopped;
+use super::operator::{PASS, giving_back, left, next, stands_still, suspend, switch_left, view};
+use super::plan::{Decision, Memo, Plan, Refusal};
+use super::{Beginning, Goal};
+
+pub(super) fn begin(goal: Goal, seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
+    let name = &seen.target.name;
+    let Some(view) = view(seen) else {
+        let summary = format!("no mariadb-operator manages {name}: there is nothing to {}", goal.verb());
+        return Ok(Beginning::Refuse(Refusal::new(&rules::NOT_THIS_KIND, summary)));
+    };
+    match goal {
+        Goal::Suspend if view.spec.suspended && view.status.is_suspended() => {
+            Ok(Beginning::Nothing(format!("mariadb-operator is suspended for {name} already")))
+        }
+        Goal::Unsuspend if !view.spec.suspended => {
+            Ok(Beginning::Nothing(format!("mariadb-operator is not suspended for {name}")))
+        }
+        Goal::Unsuspend => Ok(match gate(seen, view, stopped) {
+            Some(refusal) => Beginning::Refuse(refusal),
+            None => Beginning::Begin(Box::new(Memo::new(seen))),
+        }),
+        _ => Ok(Beginning::Begin(Box::new(Memo::new(seen)))),
+    }
+}
+
+pub(super) fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
+    let Some(view) = view(seen) else { return Err(Why::Failed("the MariaDB object cannot be read".to_owned())) };
+    Ok(if goal == Goal::Suspend { suspending(seen, view) } else { unsuspending(seen, view, memo) })
+}
+
+fn suspending(seen: &Snapshot, view: &OperatorView) -> Decision {
+    if !view.spec.suspended {
+        return Decision::Go(Plan { steps: vec![suspend(view)], notes: not_a_stop(seen), ..Plan::default() });
+    }
+    stands_still(view).map_or_else(|why| wait(why, PASS), |()| Decision::Done)
+}
+
+fn unsuspending(seen: &Snapshot, view: &OperatorView, memo: &Memo) -> Decision {
+    let last = Steering { suspended: false, force: None, ..Steering::of(view) };
+    if view.spec.suspended {
+        let steps = giving_back(seen, view, last, memo.range);
+        return Decision::Go(Plan { steps, notes: fires(seen, view), ..Plan::default() });
+    }
+    if let Some(why) = left(seen, view, &last) {
+        return wait(why, JOIN);
+    }
+    let steps = next(seen, view, last, memo.range);
+    if !steps.is_empty() {
+        return Decision::Go(Plan { steps, ..Plan::default() });
+    }
+    match view.status.condition("Ready") {
+        Some(ready) if ready.holds == Some(true) => Decision::Done,
+        Some(ready) => wait(format!("the condition Ready of MariaDB {} is {ready}", view.name), JOIN),
+        None => wait(format!("mariadb-operator has said nothing of {} yet", view.name), JOIN),
+    }
+}
+
+fn not_a_stop(seen: &Snapshot) -> Vec<String> {
+    let name = &seen.target.name;
+    vec![format!(
+        "Suspended, mariadb-operator does no failover, no recovery and no physical backup for {name}, and what its object says grows \
+         old. `kubectl mariadb unsuspend {name}` ends that."
+    )]
+}
+
+/// What was asked for meanwhile and happens at once.
+fn fires(seen: &Snapshot, view: &OperatorView) -> Vec<String> {
+    let mut notes = Vec::new();
+    let (wanted, current) = (view.spec.primary_index, view.status.current_primary_index);
+    if let (Some(wanted), Some(current)) = (wanted, current)
+        && wanted != current
+    {
+        notes.push(format!("It then moves the primary from {} to {}.", seen.pod_name(current), seen.pod_name(wanted)));
+    }
+    notes
+}
+
+/// What the operator must not act upon (safety F4).
+fn gate(seen: &Snapshot, view: &OperatorView, stopped: Option<&Stopped>) -> Option<Refusal> {
+    let (name, set) = (&seen.target.name, &seen.objects.stateful_set);
+    let refuse = |summary: String| Refusal::new(&rules::NOT_TO_ACT, summary);
+    if stopped.is_some() && set.replicas == 0 {
+        let summary =
+            format!("{name} was stopped with `kubectl mariadb stop`: mariadb-operator would start members in any order");
+        return Some(refuse(summary).plugin(&format!("start {name}")));
+    }
+    let is_galera = view.spec.mode == Mode::Galera;
+    if is_galera && Groups::of(seen).primaries().next().is_none() {
+        let summary = format!("no member of {name} is Primary: mariadb-operator would bootstrap one at once");
+        return Some(refuse(summary).plugin(&format!("galera recover {name}")));
+    }
+    if view.spec.replicas != set.replicas {
+        let summary = format!("mariadb-operator would change the number of pods of {name} at once");
+        return Some(refuse(summary).because([
+            format!("spec.replicas of MariaDB {}: {}", view.name, view.spec.replicas),
+            format!("spec.replicas of the StatefulSet: {}", set.replicas),
+        ]));
+    }
+    if let Some(pod) = &view.spec.force_bootstrap_in {
+        let (group, remove) = (view.group.name(), r#"{"spec":{"galera":{"recovery":{"forceClusterBootstrapInPod":null}}}}"#);
+        let summary = format!("a forced bootstrap from {pod} is set: mariadb-operator would use it at the next outage");
+        return Some(refuse(summary).kubectl(&format!("patch mariadbs.{group} {name} --type=merge -p {remove}")));
+    }
+    let pod = switch_left(seen)?;
+    Some(refuse(format!("{pod} founds a cluster of its own at its next start")).plugin(&format!("status {name}")))
+}
