@@ -184,7 +184,10 @@ async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, wish: &Wish, git
             Prepared::Refused(refusal) => return Ok(Err(told.refused(&refusal, false))),
             Prepared::Ready(ready) => ready,
         };
-        let answers = preparation.prove(&set, &ready).await;
+        let answers = match desk.write.dry_run {
+            DryRun::Client => Vec::new(),
+            DryRun::None | DryRun::Server => preparation.prove(&set, &ready).await,
+        };
         Ok(Ok((set, held, ready, answers)))
     };
     let (set, mut held, ready, answers) = match until_interrupted(signals, first).await.map_err(untouched)? {

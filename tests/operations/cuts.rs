@@ -106,7 +106,7 @@ fn files(world: &Shared) -> Vec<String> {
     (0..3).map(|ordinal| galera.grastate(ordinal)).collect()
 }
 
-fn every(usual: usize) -> usize {
+pub(super) fn every(usual: usize) -> usize {
     if std::env::var_os("EXHAUSTIVE").is_some() { 1 } else { usual }
 }
 

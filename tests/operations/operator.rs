@@ -144,5 +144,6 @@ async fn whoever_resumes_brings_it_to_its_end() {
         assert_eq!((resumed.exit, standing(&world), steering(&world)), (0, runs(false), free()), "{told}");
         assert!(!world.lock().cluster("db").operator().bootstrapped.contains(&2), "{told}");
     };
-    stream::iter(1..=all).map(cut).buffer_unordered(cuts::AT_ONCE).collect::<()>().await;
+    // Each run waits for everything there is to wait for: every fourth is enough beside those of a plain set.
+    stream::iter((1..=all).step_by(cuts::every(4))).map(cut).buffer_unordered(cuts::AT_ONCE).collect::<()>().await;
 }

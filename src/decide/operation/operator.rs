@@ -110,15 +110,16 @@ pub(super) fn recovery(seen: &Snapshot, stopped: Option<&Stopped>) -> Option<Beg
         return Some(Beginning::Refuse(Refusal::new(&SCALED_TO_ZERO, summary).plugin(&format!("start {name}"))));
     }
     let works = !view.spec.suspended && view.spec.recovery_enabled == Some(true) && view.spec.mode == Mode::Galera;
-    let is_lost = replicas == 0 || view.status.denies("GaleraReady");
+    let left_to_it = || {
+        let why = format!("mariadb-operator recovers {name} itself, and would not choose wrong: {}", doing(view));
+        Some(Beginning::Wait { why, limit: RECOVERY, then: None })
+    };
+    // It finds an outage within 40 s; once it is at it, its own steps look like all kinds of trouble.
+    let is_at_it = replicas == 0 || view.status.denies("GaleraReady");
     match route(seen) {
         Route::Nothing => None,
-        Route::Bootstrap { .. } | Route::Wait { then: Some(_), .. } | Route::Refused(_)
-            if works && is_lost && judged(seen).is_ok() =>
-        {
-            let why = format!("mariadb-operator recovers {name} itself, and would not choose wrong: {}", doing(view));
-            Some(Beginning::Wait { why, limit: RECOVERY, then: None })
-        }
+        Route::Bootstrap { .. } | Route::Wait { then: Some(_), .. } if works && judged(seen).is_ok() => left_to_it(),
+        Route::Refused(_) if works && is_at_it && judged(seen).is_ok() => left_to_it(),
         // In the middle of a recovery of the operator.
         Route::Refused(finding) if finding.rule == &SCALED_TO_ZERO && view.spec.replicas > 0 => {
             Some(Beginning::Begin(Box::new(Memo::new(seen))))
