@@ -194,6 +194,22 @@ async fn a_cluster_stops_and_starts_again() {
     }
 }
 
+/// What is sent is told before it is sent; what is only asked about, too.
+#[tokio::test]
+async fn every_request_that_changes_something_can_be_shown() {
+    let world = World::with([cluster(false)]);
+    let server = serve(&world, &Fates::default()).await;
+    let quiet = played(&server, &["stop", "db", "--dry-run=server"], 0).await;
+    assert!(!quiet.stderr.contains("PATCH "), "{}", quiet.stderr);
+    let proven = played(&server, &["stop", "db", "--dry-run=server", "--show-requests"], 0).await;
+    let patches: Vec<&str> = proven.stderr.lines().filter(|line| line.starts_with("PATCH ")).collect();
+    assert!(patches.len() == 3 && patches.iter().all(|line| line.contains("dryRun=All")), "{}", proven.stderr);
+    assert!(proven.stderr.contains(r#"{"op":"replace","path":"/spec/replicas","value":2}"#), "{}", proven.stderr);
+    let done = played(&server, &["stop", "db", "-y", "--show-requests"], 0).await;
+    let sent = done.stderr.lines().filter(|line| line.starts_with("PATCH /apis/apps/v1/") && !line.contains("dryRun")).count();
+    assert_eq!((sent, standing(&world)), (3, down()), "{}", done.stderr);
+}
+
 #[tokio::test]
 async fn two_at_once_do_not_take_each_others_steps() {
     let world = World::with([cluster(false)]);

@@ -1,4 +1,5 @@
-//! What is asked of the API server and what it answers, for `-v`. Without secrets: people paste it into tickets.
+//! What is asked of the API server and what it answers, for `-v` and `--show-requests`. Without secrets: people paste it into
+//! tickets.
 //!
 //! Levels are kubectl's: 6 requests and how long they took, 7 their headers too, 8 answers' headers and bodies, cut;
 //! 9 whole bodies.
@@ -29,13 +30,29 @@ type Say = dyn Fn(&str) + Send + Sync;
 #[derive(Clone, Default)]
 pub struct Log {
     level: u8,
+    /// Whatever the level: requests that change something, with their bodies (`--show-requests`).
+    changes: bool,
     say: Option<Arc<Say>>,
 }
 
 impl Log {
     /// `say` gets whole lines.
     pub fn new(level: u8, say: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self { level, say: Some(Arc::new(say)) }
+        Self { level, changes: false, say: Some(Arc::new(say)) }
+    }
+
+    /// The same, and every request that changes something.
+    #[must_use]
+    pub fn with_changes(self, changes: bool) -> Self {
+        Self { changes, ..self }
+    }
+
+    /// A change that is about to be asked for.
+    pub(super) fn change(&self, method: &str, address: &str, body: &Value) {
+        if let Some(say) = self.say.as_ref().filter(|_| self.changes) {
+            say(&format!("{method} {address}"));
+            say(&format!("  {}", shown(&body.to_string())));
+        }
     }
 
     fn say(&self, level: u8, line: impl FnOnce() -> String) {
@@ -196,6 +213,19 @@ mod tests {
             assert!(shown.contains("not shown") && !shown.contains("hunter2"), "{shown}");
         }
         assert!(shown(pod).contains(r#""name":"db-0""#));
+    }
+
+    #[test]
+    fn changes_are_told_at_any_level_and_only_if_asked_for() {
+        let pod =
+            serde_json::json!({"kind": "Pod", "spec": {"containers": [{"env": [{"name": "PASSWORD", "value": "hunter2"}]}]}});
+        let told = |changes: bool| {
+            lines(0, |log| log.clone().with_changes(changes).change("POST", "/api/v1/namespaces/shop/pods?", &pod))
+        };
+        assert!(told(false).is_empty());
+        let told = told(true);
+        assert_eq!(told[0], "POST /api/v1/namespaces/shop/pods?");
+        assert!(told[1].contains("PASSWORD") && !told[1].contains("hunter2"), "{told:?}");
     }
 
     #[test]

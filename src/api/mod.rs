@@ -144,6 +144,12 @@ impl Api {
         &self.server
     }
 
+    /// The same connection, which shows every request that changes something.
+    #[must_use]
+    pub fn showing_changes(self, changes: bool) -> Self {
+        Self { log: self.log.clone().with_changes(changes), ..self }
+    }
+
     /// Renews what is about to expire before a deadline starts: a login may take longer than a request. A failure shows in
     /// the request that follows, which tries once more.
     async fn fresh_credential(&self) {

@@ -3,7 +3,7 @@
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use kube::core::Request;
 use kube::core::params::PostParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Kind;
 use crate::model::fact::Why;
@@ -94,6 +94,7 @@ pub async fn create(api: &Api, what: Resource, namespace: &str, object: &Value, 
     let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
     let path = ask.path().map_err(Denied::from)?;
     let request = Request::new(path).create(&params, object.to_string().into_bytes());
+    api.shows("POST", &request, object);
     api.ask(&ask, request).await.map_err(Denied::from)
 }
 
@@ -125,6 +126,7 @@ pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid:
         let uri = format!("{}?dryRun=All", request.uri().path());
         *request.uri_mut() = uri.parse().map_err(|_| Denied::Refused(format!("no address: {uri}")))?;
     }
+    api.shows("DELETE", &request, &json!({"preconditions": {"uid": uid}}));
     api.ask::<Value>(&ask, request).await.map(drop).map_err(Denied::from)
 }
 
@@ -152,12 +154,21 @@ pub async fn patch(
     send(api, what.ask("patch", namespace, Some(name)), "application/json-patch+json", operations, dry_run).await
 }
 
+impl Api {
+    fn shows<E>(&self, method: &str, request: &Result<http::Request<Vec<u8>>, E>, body: &Value) {
+        if let Ok(request) = request {
+            self.log.change(method, &request.uri().to_string(), body);
+        }
+    }
+}
+
 async fn send(api: &Api, ask: Ask<'_>, kind: &'static str, patch: &Value, dry_run: bool) -> Result<Value, Denied> {
     let dry_run = if dry_run { "&dryRun=All" } else { "" };
     let path = ask.path().map_err(Denied::from)?;
     let uri = format!("{path}/{}?fieldManager={FIELD_MANAGER}{dry_run}", ask.name.unwrap_or_default());
     let request = http::Request::patch(uri).header(http::header::CONTENT_TYPE, kind);
     let request = request.body(patch.to_string().into_bytes()).map_err(|problem| Denied::Refused(problem.to_string()))?;
+    api.log.change("PATCH", &request.uri().to_string(), patch);
     api.ask(&ask, Ok(request)).await.map_err(|trouble| match (trouble.code, &trouble.words) {
         // A test that did not hold answers 422 without naming a field; a value that is not allowed names one.
         (Some(422), Some(words)) if !words.contains("is invalid") => Denied::Gone,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::api::Api;
 use crate::api::writes::{Denied, Resource, create, delete, patch, read};
+use crate::api::{Api, PodRef};
 use crate::decide::helper::{Helper, Kind as HelperKind, StateChange, Template};
 use crate::decide::operation::plan::{Action, Closed, Range};
 use crate::decide::operation::{bootstrap, bootstrap_name};
@@ -18,6 +18,7 @@ use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
 
 use super::helper::Helpers;
+use super::unflag::unflag;
 
 /// What carrying steps out needs.
 pub struct Hands<'a> {
@@ -71,11 +72,16 @@ impl Hands<'_> {
                 }
             }
             Action::Steer { to, .. } => self.steer(seen, to, dry_run).await?,
+            Action::Unflag { ordinal, datadir } if !dry_run => {
+                let (namespace, container) = (set.namespace.clone(), set.layout.container.clone());
+                unflag(self.api, &PodRef { namespace, name: ordinal.pod(&set.name), container }, datadir).await?;
+            }
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
             // Of a dry run: the founder's pod is not made yet.
             Action::EndBootstrap { .. }
+            | Action::Unflag { .. }
             | Action::Record { .. }
             | Action::Forget
             | Action::Elect { .. }

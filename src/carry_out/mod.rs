@@ -6,6 +6,7 @@ pub mod helper;
 pub mod journal;
 pub mod operation;
 pub mod prepare;
+mod unflag;
 
 /// How far a writing command may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

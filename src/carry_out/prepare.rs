@@ -128,6 +128,7 @@ impl Preparation<'_> {
                 Action::Record { .. }
                     | Action::Forget
                     | Action::EndBootstrap { .. }
+                    | Action::Unflag { .. }
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
             );

@@ -23,6 +23,9 @@ pub struct Write {
         default_missing_value = "client"
     )]
     pub dry_run: DryRun,
+    /// Show each request that changes something before it is sent, without secrets; -v=6 shows all requests
+    #[arg(long)]
+    pub show_requests: bool,
     /// Limit of the whole command; 0: none
     #[arg(long, value_name = "DURATION", value_parser = duration::parse, default_value = "15m")]
     pub timeout: Duration,

@@ -31,6 +31,7 @@ pub fn grastate(request: &Request, args: &Grastate, process: &mut Process, print
     let work = async {
         let connection = (&request.connection).into();
         let api = Box::pin(connect(&connection, &process.env, process.home.as_deref())).await?;
+        let api = api.showing_changes(args.write.show_requests);
         let target = target(&api, args).await?;
         let helpers = Helpers::new(&api, &target.namespace, process.clock);
         let agree = async |planned: &[Helper]| {

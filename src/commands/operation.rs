@@ -131,7 +131,7 @@ fn whole(wish: &Wish, request: &Request, args: &Whole, process: &mut Process, pr
     let signals = desk.process.signals;
     let work = async {
         let api = connect(&(&request.connection).into(), &desk.process.env, desk.process.home.as_deref()).await?;
-        let api = with_password(api, request.password_from.as_ref(), false).await?;
+        let api = with_password(api, request.password_from.as_ref(), false).await?.showing_changes(args.write.show_requests);
         let target = target(&api, args.target.as_ref(), args.write.yes).await?;
         begin(&mut desk, &api, &target, wish, args.gitops_paused).await
     };
@@ -336,7 +336,7 @@ fn go_on(request: &Request, args: &Going, abort: bool, process: &mut Process, pr
     let signals = desk.process.signals;
     let work = async {
         let api = connect(&(&request.connection).into(), &desk.process.env, desk.process.home.as_deref()).await?;
-        let api = with_password(api, request.password_from.as_ref(), false).await?;
+        let api = with_password(api, request.password_from.as_ref(), false).await?.showing_changes(args.write.show_requests);
         let target = target(&api, args.target.as_ref(), args.write.yes).await?;
         resume(&mut desk, &api, &target, abort).await
     };

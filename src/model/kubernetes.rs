@@ -322,6 +322,16 @@ pub struct Node {
     pub taints: Vec<String>,
 }
 
+/// Says of a node that it is off for good; whoever sets this taint vouches for that.
+pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+impl Node {
+    #[must_use]
+    pub fn is_out_of_service(&self) -> bool {
+        self.taints.iter().any(|taint| taint.starts_with(OUT_OF_SERVICE))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum NodeReady {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::api::Api;
 use crate::api::disruption::get_local_volumes;
-use crate::decide::recover::OUT_OF_SERVICE;
 use crate::model::fact::Fact;
 use crate::model::kubernetes::{Claim, NodeReady};
 use crate::model::snapshot::Snapshot;
@@ -23,7 +22,7 @@ async fn local_only(api: &Api, seen: &mut Snapshot) {
     let Fact::Known(nodes) = &seen.objects.nodes else { return };
     let well: BTreeSet<&str> = nodes
         .iter()
-        .filter(|node| node.ready == NodeReady::Yes && !node.taints.iter().any(|taint| taint.starts_with(OUT_OF_SERVICE)))
+        .filter(|node| node.ready == NodeReady::Yes && !node.is_out_of_service())
         .map(|node| node.name.as_str())
         .collect();
     let is_doubtful = |claim: &Claim| claim.node.as_deref().is_some_and(|node| !well.contains(node));

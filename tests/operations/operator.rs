@@ -48,6 +48,8 @@ async fn an_operator_that_would_lose_rows_stands_still_until_the_cluster_is_whol
     assert!(bootstrapped.is_empty() && !unfinished(&world), "{bootstrapped:?}\n{}", run.stderr);
     assert!(run.stderr.contains("mariadb-operator would start from db-2"), "{}", run.stderr);
     assert!(world.lock().cluster("db").founder().is_none(), "no bootstrap pod of ours");
+    let grastate = world.lock().cluster("db").as_galera().grastate(0);
+    assert!(grastate.contains("safe_to_bootstrap: 0"), "{grastate}");
     insta::assert_snapshot!("operator_recovered", without_waits(&run.text(&server)));
 }
 

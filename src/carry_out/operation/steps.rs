@@ -95,7 +95,9 @@ impl Run<'_> {
         // Reading once more does no harm, whatever went wrong, and neither does writing the same again.
         let again = match &denied {
             Denied::Right(_) => false,
-            Denied::Refused(_) => matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Reset { .. }),
+            Denied::Refused(_) => {
+                matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Reset { .. } | Action::Unflag { .. })
+            }
             Denied::Gone | Denied::Exists | Denied::Lost(_) => true,
         };
         if again && progress.attempts.1 < ATTEMPTS {
@@ -128,6 +130,7 @@ const fn keeps(act: &Action) -> bool {
             | Action::EndBootstrap { .. }
             | Action::DeleteClaim { .. }
             | Action::Steer { .. }
+            | Action::Unflag { .. }
     )
 }
 

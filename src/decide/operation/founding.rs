@@ -30,8 +30,23 @@ fn bootstrap_pod(seen: &Snapshot, ordinal: Ordinal) -> Option<&Pod> {
     (pod.name == bootstrap_name(&seen.target.name, ordinal)).then_some(pod)
 }
 
-/// How far it is: what to do once a first member may found the cluster. `None`: nothing is founded yet.
-pub(super) fn progress(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Option<Decision> {
+/// What to do once a first member may found the cluster, to the last thing that is left. `None`: nothing is founded yet.
+pub(super) fn onward(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Option<Decision> {
+    Some(match progress(seen, memo, founder, now)? {
+        Decision::Go(mut plan) => {
+            plan.steps.extend(afterwards(seen, memo));
+            Decision::Go(plan)
+        }
+        Decision::Done => {
+            let steps = afterwards(seen, memo);
+            if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+        }
+        other => other,
+    })
+}
+
+/// The same, up to the whole cluster.
+fn progress(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range) -> Option<Decision> {
     let pod = bootstrap_pod(seen, founder.ordinal);
     if let Some(pod) = pod.filter(|pod| pod.deletion.is_some()) {
         return Some(wait(format!("{} is stopping", pod.name), LEAVE));

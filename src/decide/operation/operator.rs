@@ -229,6 +229,7 @@ pub(super) fn giving_back(seen: &Snapshot, view: &OperatorView, last: Steering, 
     if view.spec.mode == Mode::Galera {
         steps.push(unforce(view, last));
     }
+    steps.extend(is_lost_to(view).then(|| unflag(seen, Ordinal(range.start), String::new())));
     steps
 }
 
@@ -236,7 +237,7 @@ pub(super) fn giving_back(seen: &Snapshot, view: &OperatorView, last: Steering, 
 pub(super) fn next(seen: &Snapshot, view: &OperatorView, last: Steering, range: Range) -> Vec<Step> {
     let now = Steering::of(view);
     if now == last {
-        Vec::new()
+        flagged(seen, range).filter(|_| !last.suspended).into_iter().collect()
     } else if now.suspended && !last.suspended {
         giving_back(seen, view, last, range)
     } else {
@@ -280,6 +281,24 @@ fn hand_over(seen: &Snapshot, view: &OperatorView, last: &Steering, range: Range
 fn unforce(view: &OperatorView, last: Steering) -> Step {
     let say = "remove forceClusterBootstrapInPod: left there, it loses rows at the next outage";
     Step::new("remove the forced bootstrap", say, Action::Steer { from: Steering::of(view), to: last })
+}
+
+/// The member that a forced bootstrap named: its agent has marked it as the one to start first.
+fn flagged(seen: &Snapshot, range: Range) -> Option<Step> {
+    let ordinal = Ordinal(range.start);
+    let disk = seen.members.get(&ordinal)?.files.known().ok()?;
+    // Alone it may be so.
+    let is = range.replicas > 1 && disk.grastate.parsed()?.safe_to_bootstrap == Some(true);
+    is.then(|| unflag(seen, ordinal, disk.datadir.clone()))
+}
+
+fn unflag(seen: &Snapshot, ordinal: Ordinal, datadir: String) -> Step {
+    let pod = seen.pod_name(ordinal);
+    let say = format!(
+        "write safe_to_bootstrap: 0 into grastate.dat of {pod} again: with the 1 of the operator it would be started first after the \
+         next outage, whatever it holds by then"
+    );
+    Step { unasked: true, ..Step::new(format!("unflag {pod}"), say, Action::Unflag { ordinal, datadir }) }
 }
 
 /// A pod whose configuration would found a cluster at its next start.

@@ -159,6 +159,8 @@ pub enum Action {
     DeleteClaim { name: String, uid: String },
     /// Tells mariadb-operator how far it may act (safety F4).
     Steer { from: Steering, to: Steering },
+    /// Takes `safe_to_bootstrap: 1` out of the `grastate.dat` of a member that runs among others.
+    Unflag { ordinal: Ordinal, datadir: String },
 }
 
 impl Action {

@@ -16,7 +16,7 @@ use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
 use super::choice::{founder, unfit};
-use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
+use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
 use super::plan::{Action, Choice, Decision, Founder, Memo, Plan, Range, Recovery, Refusal, Step};
 use super::preflight::claim_going;
@@ -49,16 +49,8 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     }
     let now = Range::of(&seen.objects.stateful_set);
     let Some(founder) = memo.founder else { return before(seen, memo, now) };
-    Ok(match progress(seen, memo, founder, now) {
-        Some(Decision::Go(mut plan)) => {
-            plan.steps.extend(afterwards(seen, memo));
-            Decision::Go(plan)
-        }
-        Some(Decision::Done) => {
-            let steps = afterwards(seen, memo);
-            if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
-        }
-        Some(other) => other,
+    Ok(match onward(seen, memo, founder, now) {
+        Some(decision) => decision,
         None if memo.founded => Decision::Go(Plan { steps: begin_again(memo, None), ..Plan::default() }),
         None => {
             let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
@@ -282,6 +274,7 @@ fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
         .because(because.collect::<Vec<_>>())
         .plugin(&format!("galera grastate {name}"))
         .plugin(&format!("operation abort {name}"))
+        .plugin(&format!("operation resume {name}"))
 }
 
 /// What stands in the way, and what to do about it by hand.

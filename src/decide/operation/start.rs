@@ -5,7 +5,7 @@ use crate::model::fact::Why;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
-use super::founding::{afterwards, begin_again, founding, progress, second_cluster};
+use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::changed_outside;
 use super::journal::Stopped;
 use super::plan::{Action, Closed, Decision, Founder, Memo, Plan, Range, Refusal, Step};
@@ -69,19 +69,8 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     if let Some(decision) = changed_outside(seen, memo) {
         return Ok(decision);
     }
-    Ok(match progress(seen, memo, founder, now) {
-        // The record stays until the cluster is whole.
-        Some(Decision::Go(mut plan)) => {
-            plan.steps.extend(afterwards(seen, memo));
-            Decision::Go(plan)
-        }
-        Some(Decision::Done) => {
-            let steps = afterwards(seen, memo);
-            if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
-        }
-        Some(other) => other,
-        None => at_rest(seen, memo, founder, now),
-    })
+    // The record stays until the cluster is whole.
+    Ok(onward(seen, memo, founder, now).unwrap_or_else(|| at_rest(seen, memo, founder, now)))
 }
 
 /// Nothing runs yet.

@@ -6,9 +6,6 @@ use crate::model::kubernetes::{ContainerState, NodeReady};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
-/// Says of a node that it is off for good; whoever sets it vouches for that.
-pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
-
 /// What proves that a server is dead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -27,7 +24,7 @@ pub fn proof(seen: &Snapshot, ordinal: Ordinal) -> Option<Proof> {
     let name = member.pod.as_ref()?.node.as_ref()?;
     let nodes = seen.objects.nodes.known().ok()?;
     let Some(node) = nodes.iter().find(|node| node.name == *name) else { return Some(Proof::NodeGone(name.clone())) };
-    if node.taints.iter().any(|taint| taint.starts_with(OUT_OF_SERVICE)) {
+    if node.is_out_of_service() {
         return Some(Proof::OutOfService(name.clone()));
     }
     let container = database(seen, member).filter(|_| node.ready == NodeReady::Yes)?;

@@ -22,7 +22,7 @@ use super::finding::{Finding, Severity};
 use super::rules::{galera, kubernetes};
 use super::verdict::verdict;
 
-pub use death::{OUT_OF_SERVICE, Proof, proof};
+pub use death::{Proof, proof};
 pub use files::{at_rest, elect_at_rest, writes};
 
 /// Members that find each other again are together within seconds; a joiner may copy everything.

@@ -256,10 +256,12 @@ impl Told<'_> {
     }
 
     fn with_resume(&self, refusal: Refusal) -> Refusal {
-        let resume = format!("operation resume {}", self.target.name);
-        let has =
-            refusal.by_hand.iter().any(|command| matches!(command, NextCommand::Plugin(words) if words.join(" ") == resume));
-        if has { refusal } else { refusal.plugin(&resume) }
+        // A refusal that names one of them knows what leads on: the other may end in the same refusal.
+        let leads_on = |command: &NextCommand| matches!(command, NextCommand::Plugin(words) if words.first().is_some_and(|word| word == "operation"));
+        if refusal.by_hand.iter().any(leads_on) {
+            return refusal;
+        }
+        refusal.plugin(&format!("operation resume {}", self.target.name))
     }
 
     fn done(&self, journal: &Journal) -> Ended {

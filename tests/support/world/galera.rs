@@ -168,6 +168,11 @@ impl Galera {
         self.node(ordinal).grastate.safe = true;
     }
 
+    /// Somebody takes that mark away again.
+    pub fn mark_unsafe(&mut self, ordinal: u32) {
+        self.node(ordinal).grastate.safe = false;
+    }
+
     /// The sets of members that are Primary now.
     pub fn primaries(&self) -> BTreeSet<BTreeSet<u32>> {
         self.members.values().filter(|node| node.running && node.view.primary).map(|node| node.view.members.clone()).collect()

@@ -201,6 +201,9 @@ impl Cluster {
             self.as_galera().kill(&[other]);
             self.as_galera().start(other);
         } else if is_whole {
+            if force.is_some() && denies {
+                self.as_galera().mark_safe(chosen);
+            }
             let operator = self.operator();
             operator.condition("GaleraReady", "True", "GaleraReady", "Galera ready");
             operator.condition("Ready", "True", "StatefulSetReady", "Running");

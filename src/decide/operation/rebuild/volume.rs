@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::decide::operation::plan::{Action, Rebuild, Refusal, Step};
-use crate::decide::recover::OUT_OF_SERVICE;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
-use crate::model::kubernetes::{Claim, NodeReady};
+use crate::model::kubernetes::{Claim, NodeReady, OUT_OF_SERVICE};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
@@ -29,7 +28,7 @@ fn stand(seen: &Snapshot, name: &str) -> Result<Stand, Why> {
     let Some(node) = nodes.iter().find(|node| node.name == name) else {
         return Ok(Stand::Lost(format!("node {name}: it no longer exists")));
     };
-    if node.taints.iter().any(|taint| taint.starts_with(OUT_OF_SERVICE)) {
+    if node.is_out_of_service() {
         return Ok(Stand::Lost(format!("taint of node {name}: {OUT_OF_SERVICE}")));
     }
     Ok(if node.ready == NodeReady::Yes { Stand::Here } else { Stand::Away })

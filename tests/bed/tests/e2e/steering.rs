@@ -113,6 +113,8 @@ fn whole(stage: &Stage, history: &str) -> Result<()> {
     for ordinal in 0..3 {
         let ended = stage.cluster.exec(ordinal, "ls /etc/mysql/mariadb.conf.d", "")?;
         ensure!(!ended.stdout.contains("1-bootstrap.cnf"), "db-{ordinal}: {}", ended.stdout);
+        let ended = stage.cluster.exec(ordinal, "cat /var/lib/mysql/grastate.dat", "")?;
+        ensure!(ended.stdout.contains("safe_to_bootstrap: 0"), "db-{ordinal}: {}", ended.stdout);
     }
     let now = stage.wsrep(0)?.state_uuid;
     ensure!(now == history, "the history was {history} and is {now}");
