@@ -12,7 +12,8 @@ use crate::decide::recover::{Route, route};
 use crate::decide::rules::kubernetes::SCALED_TO_ZERO;
 use crate::decide::rules::operations as rules;
 use crate::model::names::Ordinal;
-use crate::model::operator::{Mode, OperatorView, Steering};
+use crate::model::operator::{GaleraRecovery, Mode, OperatorView, Steering};
+use crate::model::position::Position;
 use crate::model::snapshot::Snapshot;
 
 use super::Beginning;
@@ -139,11 +140,22 @@ fn judged(seen: &Snapshot) -> Result<(), String> {
     let chosen = recovery.and_then(|recovery| Ordinal::of_pod(&seen.target.name, recovery.bootstrap_pod.as_deref()?));
     match (&election.operator, chosen) {
         (OperatorChoice::Forced(ordinal), _) => loses_nothing(seen, &election, *ordinal, "forceClusterBootstrapInPod names it"),
+        // Servers that start have given up the positions in their files by now: what it has read before tells.
+        (_, Some(ordinal)) if recovery.is_some_and(|recovery| holds_most(recovery, &seen.pod_name(ordinal))) => Ok(()),
         (_, Some(ordinal)) => loses_nothing(seen, &election, ordinal, "it has chosen it already"),
         (OperatorChoice::BySafe(ordinal), _) => loses_nothing(seen, &election, *ordinal, "its file says safe_to_bootstrap: 1"),
         (OperatorChoice::BySeqno { ordinal, .. }, _) => loses_nothing(seen, &election, *ordinal, "it has the highest seqno"),
         (OperatorChoice::RecoversFirst(_), _) => one_history(&election),
     }
+}
+
+/// Whether of all pods whose position the operator has read this one is the furthest, all in one history.
+fn holds_most(recovery: &GaleraRecovery, pod: &str) -> bool {
+    let of_files = recovery.states.iter().map(|(pod, state)| (pod, &state.position)).filter(|(_, at)| at.seqno.is_some());
+    let all: BTreeMap<&String, &Position> = of_files.chain(&recovery.recovered).collect();
+    let Some(own) = all.iter().find_map(|(name, at)| (*name == pod).then_some(*at)) else { return false };
+    let known = recovery.states.keys().all(|pod| all.contains_key(pod));
+    known && all.values().all(|at| at.uuid == own.uuid && at.seqno <= own.seqno)
 }
 
 fn one_history(election: &Election) -> Result<(), String> {
@@ -308,4 +320,24 @@ pub(super) fn switch_left(seen: &Snapshot) -> Option<String> {
         files.is_some_and(|disk| disk.bootstrap_switches.iter().any(|switch| switch.ends_with(SWITCH)))
     };
     seen.members.keys().find(|ordinal| has(ordinal)).map(|ordinal| seen.pod_name(*ordinal))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_choice_of_the_operator_is_right_where_it_has_read_nothing_further() {
+        let at = |history: u128, seqno| Position { uuid: Uuid::from_u128(history), seqno, gtid: None };
+        let read = |recovered: [(&str, Position); 2]| GaleraRecovery {
+            recovered: recovered.map(|(pod, at)| (pod.to_owned(), at)).into(),
+            ..GaleraRecovery::default()
+        };
+        assert!(holds_most(&read([("db-0", at(1, Some(5))), ("db-1", at(1, Some(5)))]), "db-1"));
+        assert!(!holds_most(&read([("db-0", at(1, Some(6))), ("db-1", at(1, Some(5)))]), "db-1"));
+        assert!(!holds_most(&read([("db-0", at(2, Some(5))), ("db-1", at(1, Some(5)))]), "db-1"));
+        assert!(!holds_most(&GaleraRecovery::default(), "db-1"));
+    }
 }
