@@ -10,9 +10,9 @@ use crate::api::{Api, PodRef};
 const LIMIT: Duration = Duration::from_secs(20);
 const MAX_OUTPUT: usize = 4096;
 const DONE: &str = "kubectl-mariadb: written";
-/// In place: the server goes on writing into this very file.
+/// In place, and without emptying it first: the server goes on writing into this very file.
 const SCRIPT: &str = r#"file=$datadir/grastate.dat
-state=$(sed 's/^\(safe_to_bootstrap:[[:space:]]*\)1/\10/' "$file") && printf '%s\n' "$state" >"$file" && echo "$done"
+state=$(sed 's/^\(safe_to_bootstrap:[[:space:]]*\)1/\10/' "$file") && printf '%s' "$state" 1<>"$file" && echo "$done"
 --go
 "#;
 

@@ -47,11 +47,16 @@ pub(super) fn steered(seen: &Snapshot, mut memo: Memo) -> Memo {
     memo
 }
 
+/// What the operator is told is not known: nothing is done and nothing is called done before it is.
+pub(super) fn unread() -> Decision {
+    wait("the MariaDB object of the cluster cannot be read", AGREE)
+}
+
 /// Somebody else told the operator something, or what it is told cannot be seen.
 pub(super) fn changed_outside(seen: &Snapshot, memo: &Memo) -> Option<Decision> {
     memo.steering.as_ref()?;
     let Some(view) = view(seen) else {
-        return Some(wait("the MariaDB object of the cluster cannot be read", AGREE));
+        return Some(unread());
     };
     let now = Steering::of(view);
     (!memo.steerings.contains(&now)).then(|| {
@@ -68,9 +73,10 @@ pub(super) fn changed_outside(seen: &Snapshot, memo: &Memo) -> Option<Decision> 
 pub(super) fn out_of_the_way(seen: &Snapshot, memo: &Memo, decision: Decision) -> Decision {
     let Decision::Go(mut plan) = decision else { return decision };
     let steers = plan.steps.first().is_some_and(|step| step.act.steering().is_some());
-    let Some(view) = view(seen).filter(|_| memo.steering.is_some() && !steers) else {
+    if memo.steering.is_none() || steers {
         return Decision::Go(plan);
-    };
+    }
+    let Some(view) = view(seen) else { return unread() };
     if !view.spec.suspended {
         plan.notes.extend(judged(seen).err());
         plan.steps.insert(0, suspend(view));
@@ -141,7 +147,7 @@ fn judged(seen: &Snapshot) -> Result<(), String> {
     match (&election.operator, chosen) {
         (OperatorChoice::Forced(ordinal), _) => loses_nothing(seen, &election, *ordinal, "forceClusterBootstrapInPod names it"),
         // Servers that start have given up the positions in their files by now: what it has read before tells.
-        (_, Some(ordinal)) if recovery.is_some_and(|recovery| holds_most(recovery, &seen.pod_name(ordinal))) => Ok(()),
+        (_, Some(ordinal)) if recovery.is_some_and(|recovery| holds_most(seen, recovery, ordinal)) => Ok(()),
         (_, Some(ordinal)) => loses_nothing(seen, &election, ordinal, "it has chosen it already"),
         (OperatorChoice::BySafe(ordinal), _) => loses_nothing(seen, &election, *ordinal, "its file says safe_to_bootstrap: 1"),
         (OperatorChoice::BySeqno { ordinal, .. }, _) => loses_nothing(seen, &election, *ordinal, "it has the highest seqno"),
@@ -149,13 +155,19 @@ fn judged(seen: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// Whether of all pods whose position the operator has read this one is the furthest, all in one history.
-fn holds_most(recovery: &GaleraRecovery, pod: &str) -> bool {
-    let of_files = recovery.states.iter().map(|(pod, state)| (pod, &state.position)).filter(|(_, at)| at.seqno.is_some());
-    let all: BTreeMap<&String, &Position> = of_files.chain(&recovery.recovered).collect();
-    let Some(own) = all.iter().find_map(|(name, at)| (*name == pod).then_some(*at)) else { return false };
-    let known = recovery.states.keys().all(|pod| all.contains_key(pod));
-    known && all.values().all(|at| at.uuid == own.uuid && at.seqno <= own.seqno)
+/// Whether the operator has read the position of every pod, this one is the furthest, and all are of one history.
+fn holds_most(seen: &Snapshot, recovery: &GaleraRecovery, ordinal: Ordinal) -> bool {
+    let at = |ordinal: &Ordinal| {
+        let pod = seen.pod_name(*ordinal);
+        let of_file = recovery.states.get(&pod).map(|state| &state.position).filter(|at| at.seqno.is_some());
+        recovery.recovered.get(&pod).or(of_file)
+    };
+    let Some(own) = at(&ordinal).filter(|own| own.seqno.is_some()) else { return false };
+    // A database without any position holds nothing.
+    let fits = |at: &Position| {
+        (at.uuid.is_nil() && at.seqno.is_none()) || (at.uuid == own.uuid && at.seqno.is_some() && at.seqno <= own.seqno)
+    };
+    seen.members.keys().all(|ordinal| at(ordinal).is_some_and(fits))
 }
 
 fn one_history(election: &Election) -> Result<(), String> {
@@ -203,7 +215,7 @@ fn doing(view: &OperatorView) -> String {
 
 /// Whether the operator thinks that the cluster is lost. Then it scales it to 0 as soon as it works again, whole or not, unless
 /// a forced bootstrap keeps it from reading positions: it finds every pod Synced and restarts none (25.10.4, seen).
-fn is_lost_to(view: &OperatorView) -> bool {
+pub(super) fn is_lost_to(view: &OperatorView) -> bool {
     view.spec.mode == Mode::Galera && view.status.denies("GaleraReady")
 }
 
@@ -214,7 +226,8 @@ fn last(before: &Steering) -> Steering {
 
 /// The decision, and when nothing else is left to do the operator works again as before.
 pub(super) fn given_back(seen: &Snapshot, memo: &Memo, decision: Decision) -> Decision {
-    let (Some(before), Some(view)) = (&memo.steering, view(seen)) else { return decision };
+    let Some(before) = &memo.steering else { return decision };
+    let Some(view) = view(seen) else { return unread() };
     match decision {
         Decision::Go(mut plan) => {
             plan.steps.extend(giving_back(seen, view, last(before), memo.range));
@@ -327,17 +340,24 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::model::testing::healthy_galera;
 
     #[test]
     fn a_choice_of_the_operator_is_right_where_it_has_read_nothing_further() {
+        let seen = healthy_galera();
         let at = |history: u128, seqno| Position { uuid: Uuid::from_u128(history), seqno, gtid: None };
-        let read = |recovered: [(&str, Position); 2]| GaleraRecovery {
-            recovered: recovered.map(|(pod, at)| (pod.to_owned(), at)).into(),
-            ..GaleraRecovery::default()
+        let holds = |positions: &[Position]| {
+            let pods = (0..).map(|ordinal| seen.pod_name(Ordinal(ordinal)));
+            let recovered = pods.zip(positions.iter().cloned()).collect();
+            holds_most(&seen, &GaleraRecovery { recovered, ..GaleraRecovery::default() }, Ordinal(1))
         };
-        assert!(holds_most(&read([("db-0", at(1, Some(5))), ("db-1", at(1, Some(5)))]), "db-1"));
-        assert!(!holds_most(&read([("db-0", at(1, Some(6))), ("db-1", at(1, Some(5)))]), "db-1"));
-        assert!(!holds_most(&read([("db-0", at(2, Some(5))), ("db-1", at(1, Some(5)))]), "db-1"));
-        assert!(!holds_most(&GaleraRecovery::default(), "db-1"));
+        let five = || at(1, Some(5));
+        assert!(holds(&[five(), five(), five()]));
+        assert!(holds(&[at(0, None), five(), five()]), "it holds nothing");
+        assert!(!holds(&[at(1, Some(6)), five(), five()]));
+        assert!(!holds(&[at(2, Some(5)), five(), five()]));
+        assert!(!holds(&[at(1, None), five(), five()]));
+        assert!(!holds(&[five(), five()]), "what db-2 holds was not read");
+        assert!(!holds(&[]));
     }
 }

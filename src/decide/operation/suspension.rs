@@ -3,13 +3,14 @@
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
 use crate::model::galera::Groups;
+use crate::model::names::Ordinal;
 use crate::model::operator::{Mode, OperatorView, Steering};
 use crate::model::snapshot::Snapshot;
 
-use super::gates::{JOIN, wait};
+use super::gates::{JOIN, galera, together, wait};
 use super::journal::Stopped;
-use super::operator::{PASS, giving_back, left, next, stands_still, suspend, switch_left, view};
-use super::plan::{Decision, Memo, Plan, Refusal};
+use super::operator::{PASS, giving_back, is_lost_to, left, next, stands_still, suspend, switch_left, view};
+use super::plan::{Decision, Memo, Plan, Range, Refusal};
 use super::{Beginning, Goal};
 
 pub(super) fn begin(goal: Goal, seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
@@ -48,6 +49,9 @@ fn suspending(seen: &Snapshot, view: &OperatorView) -> Decision {
 fn unsuspending(seen: &Snapshot, view: &OperatorView, memo: &Memo) -> Decision {
     let last = Steering { suspended: false, force: None, ..Steering::of(view) };
     if view.spec.suspended {
+        if let Some(refusal) = gate(seen, view, None) {
+            return Decision::Refuse(refusal);
+        }
         let steps = giving_back(seen, view, last, memo.range);
         return Decision::Go(Plan { steps, notes: fires(seen, view), ..Plan::default() });
     }
@@ -85,6 +89,15 @@ fn fires(seen: &Snapshot, view: &OperatorView) -> Vec<String> {
     notes
 }
 
+/// Whether every member of the set is Synced in one primary component.
+fn whole(seen: &Snapshot) -> Result<(), String> {
+    let range = Range::of(&seen.objects.stateful_set);
+    let first = Ordinal(range.start);
+    let history = galera(seen, first).map(|galera| galera.status.cluster_state_uuid);
+    let history = history.ok_or_else(|| format!("{} tells no state UUID", seen.pod_name(first)))?;
+    together(seen, &range.ordinals().collect(), history)
+}
+
 /// What the operator must not act upon (safety F4).
 fn gate(seen: &Snapshot, view: &OperatorView, stopped: Option<&Stopped>) -> Option<Refusal> {
     let (name, set) = (&seen.target.name, &seen.objects.stateful_set);
@@ -98,6 +111,14 @@ fn gate(seen: &Snapshot, view: &OperatorView, stopped: Option<&Stopped>) -> Opti
     if is_galera && Groups::of(seen).primaries().next().is_none() {
         let summary = format!("no member of {name} is Primary: mariadb-operator would bootstrap one at once");
         return Some(refuse(summary).plugin(&format!("galera recover {name}")));
+    }
+    // A forced bootstrap keeps it from scaling the cluster to 0, and founds a second one in a pod that is not Synced (safety A1).
+    if is_lost_to(view)
+        && let Err(why) = whole(seen)
+    {
+        let summary =
+            format!("mariadb-operator takes {name} for lost, and would restart or bootstrap pods at once: not all are Synced");
+        return Some(refuse(summary).because([why]).plugin(&format!("galera recover {name}")).plugin(&format!("status {name}")));
     }
     if view.spec.replicas != set.replicas {
         let summary = format!("mariadb-operator would change the number of pods of {name} at once");

@@ -23,6 +23,10 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     if let Some(wait) = unobserved_change(seen) {
         return wait;
     }
+    let steered = operation.begun.iter().any(|step| step.act.steering().is_some());
+    if steered && operator::view(seen).is_none() {
+        return operator::unread();
+    }
     // The range is somebody else's by now: it is left alone.
     let back = back.unwrap_or_default();
     let up = operation.goal == Goal::Stop && now.replicas > 0;
