@@ -17,6 +17,7 @@ pub mod output;
 pub mod process;
 
 use cli::galera::{Galera, GaleraVerb};
+use cli::pvc::{Pvc, PvcVerb};
 use cli::{Request, Verb};
 use failure::Exit;
 use output::Printer;
@@ -58,7 +59,13 @@ fn answer(request: &Request, process: &mut Process, printer: &mut Printer) -> Ex
         Verb::Suspend(args) => commands::operation::suspend(request, args, process, printer),
         Verb::Unsuspend(args) => commands::operation::unsuspend(request, args, process, printer),
         Verb::Start(args) => commands::operation::start(request, args, process, printer),
+        Verb::Upgrade(args) => commands::operation::upgrade(request, args, process, printer),
+        Verb::Restart(args) => commands::operation::restart(request, args, process, printer),
+        Verb::Scale(args) => commands::operation::scale(request, args, process, printer),
         Verb::Rebuild(args) => commands::operation::rebuild(request, args, process, printer),
+        Verb::Pvc(Pvc { verb: PvcVerb::List(args) }) => commands::pvc::list(request, args, process, printer),
+        Verb::Pvc(Pvc { verb: PvcVerb::Prune(args) }) => commands::pvc::prune(request, args, process, printer),
+        Verb::Pvc(Pvc { verb: PvcVerb::Expand(args) }) => commands::pvc::expand(request, args, process, printer),
         Verb::Operation(args) => commands::operation::operations(request, &args.verb, process, printer),
         Verb::Status(args) => commands::status::run(request, args, process, printer),
         Verb::Version(args) => commands::version::run(request, args, process, printer),

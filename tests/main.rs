@@ -12,6 +12,7 @@ mod manager;
 mod objects;
 mod operations;
 mod operator;
+mod pvc;
 mod requests;
 mod rights;
 mod screens;

@@ -35,8 +35,9 @@ impl Command {
 
     /// Operations have a pace of their own.
     fn is_operation(&self) -> bool {
-        matches!(self.args[0], "stop" | "start" | "suspend" | "unsuspend" | "rebuild" | "operation")
-            || ["recover", "bootstrap"].iter().any(|verb| self.args.contains(verb))
+        const VERBS: [&str; 10] =
+            ["stop", "start", "suspend", "unsuspend", "upgrade", "restart", "scale", "rebuild", "operation", "pvc"];
+        VERBS.contains(&self.args[0]) || ["recover", "bootstrap"].iter().any(|verb| self.args.contains(verb))
     }
 }
 
@@ -46,6 +47,13 @@ fn galera() -> Shared {
 
 fn controlled() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).controlled(false)])
+}
+
+/// Two members, and the volume of a third.
+fn with_volume_left() -> Shared {
+    let world = controlled();
+    world.lock().cluster("db").scale(2);
+    world
 }
 
 /// Every server was killed, and none comes up by itself.
@@ -67,6 +75,13 @@ fn without_node() -> Shared {
     locked.nodes.remove("n3");
     drop(locked);
     world
+}
+
+/// A scale-in has left two volumes: before the second deletion the journal is there already.
+fn scaled_in() -> Shared {
+    let mut cluster = Cluster::galera("shop", "db", 5).controlled(false);
+    cluster.scale(3);
+    World::with([cluster])
 }
 
 fn operated() -> Shared {
@@ -109,6 +124,7 @@ fn killed() -> Shared {
 }
 
 const STOP: &[&str] = &["stop", "db", "--yes"];
+const UPGRADE: &[&str] = &["upgrade", "db", "--image", "mariadb:11.8.9", "--yes"];
 const SUSPEND: &[&str] = &["suspend", "db", "--yes"];
 
 /// Every command that asks the API server something.
@@ -141,8 +157,22 @@ const COMMANDS: &[Command] = &[
     Command::new("unsuspend NAME", &["unsuspend", "db", "--yes"], operated).after(SUSPEND),
     Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
     Command::new("galera bootstrap POD (everything down)", &["galera", "bootstrap", "db-1", "--yes"], crashed),
+    Command::new("scale NAME --replicas N", &["scale", "db", "--replicas", "2", "--yes"], controlled),
+    Command::new(
+        "scale NAME --replicas N --prune-pvcs (a volume is left)",
+        &["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"],
+        with_volume_left,
+    ),
     Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),
     Command::new("rebuild POD --new-volume (its node is lost)", &["rebuild", "db-2", "--new-volume", "--yes"], without_node),
+    Command::new("upgrade NAME --image IMAGE", UPGRADE, controlled),
+    Command::new("upgrade NAME --image IMAGE (of mariadb-operator)", UPGRADE, operated),
+    Command::new("restart NAME", &["restart", "db", "--yes"], controlled),
+    Command::new("pvc list (all of a namespace)", &["pvc", "list"], fleet),
+    Command::new("pvc list NAME", &["pvc", "list", "db"], scaled_in),
+    Command::new("pvc list NAME --inspect", &["pvc", "list", "db", "--inspect", "--yes"], scaled_in),
+    Command::new("pvc prune NAME", &["pvc", "prune", "db", "--yes"], scaled_in),
+    Command::new("pvc expand NAME --size SIZE", &["pvc", "expand", "db", "--size", "2Gi", "--yes"], controlled),
     Command::new("operation list", &["operation", "list"], controlled).after(STOP),
     Command::new("operation show NAME", &["operation", "show", "db"], controlled).after(STOP),
     Command::new("version", &["version"], fleet),
@@ -234,7 +264,7 @@ fn place(right: &Right) -> String {
 
 /// Objects of the whole cluster: a Role cannot grant them.
 fn has_no_namespace(right: &Right) -> bool {
-    matches!(right.resource.as_str(), "namespaces" | "nodes" | "persistentvolumes")
+    matches!(right.resource.as_str(), "namespaces" | "nodes" | "persistentvolumes" | "storageclasses")
 }
 
 /// A Role for one namespace, one for commands that change something (safety.md), and a `ClusterRole` for what is in no

@@ -27,6 +27,7 @@ pub mod script;
 pub mod secret;
 pub mod session;
 pub mod sql;
+pub mod volumes;
 pub mod watch;
 pub mod writes;
 
@@ -96,7 +97,7 @@ impl Ask<'_> {
         let resource = api_group.map_or_else(|| self.resource.to_owned(), |group| format!("{}.{group}", self.resource));
         let place = match self.namespace {
             Some(namespace) => format!(" in namespace {namespace}"),
-            None if matches!(self.resource, "nodes" | "persistentvolumes" | "/apis") => String::new(),
+            None if matches!(self.resource, "nodes" | "persistentvolumes" | "storageclasses" | "/apis") => String::new(),
             None => " in all namespaces".to_owned(),
         };
         format!("{} {resource}{place}", self.verb)

@@ -116,9 +116,11 @@ struct UpdateStrategy {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct RollingUpdate {
     partition: u32,
+    /// A number or a text.
+    max_unavailable: Option<serde_json::Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,11 +143,12 @@ impl StatefulSet {
         let Self { mut metadata, spec, status } = self;
         let claim_templates: Vec<String> = spec.volume_claim_templates.iter().map(|claim| claim.name().to_owned()).collect();
         let layout = layout::resolve(&spec.template, &claim_templates, &metadata.labels)?;
+        let rolling = spec.update_strategy.rolling_update.unwrap_or_default();
+        let max_unavailable = rolling.max_unavailable.map(|most| most.as_str().map_or_else(|| most.to_string(), str::to_owned));
         let update_strategy = if spec.update_strategy.r#type == "OnDelete" {
             model::UpdateStrategy::OnDelete
         } else {
-            let partition = spec.update_strategy.rolling_update.map_or(0, |rolling| rolling.partition);
-            model::UpdateStrategy::RollingUpdate { partition }
+            model::UpdateStrategy::RollingUpdate { partition: rolling.partition }
         };
         let parallel = spec.pod_management_policy == "Parallel";
         Some(model::StatefulSet {
@@ -164,6 +167,7 @@ impl StatefulSet {
             current_revision: status.current_revision,
             update_revision: status.update_revision,
             update_strategy,
+            max_unavailable,
             pod_management: if parallel { model::PodManagement::Parallel } else { model::PodManagement::OrderedReady },
             deletes_claims_when_scaled: spec.persistent_volume_claim_retention_policy.when_scaled == "Delete",
             service_name: spec.service_name,

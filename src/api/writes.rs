@@ -53,6 +53,8 @@ pub enum Denied {
     Gone,
     /// Admission, a quota or a policy refuses it: the API server's words.
     Refused(String),
+    /// Not now: a disruption budget refuses an eviction. The API server's words.
+    Busy(String),
     /// The answer was lost: it may have been done.
     Lost(String),
 }
@@ -65,6 +67,7 @@ impl Denied {
             Some(403) if words.contains(" cannot ") => Self::Right(trouble.right),
             Some(409) if words.contains("already exists") => Self::Exists,
             Some(404 | 409) => Self::Gone,
+            Some(429) => Self::Busy(words),
             Some(400..=499) => Self::Refused(words),
             _ if trouble.unsent || trouble.kind == Kind::Usage => Self::Refused(trouble.message),
             _ => Self::Lost(trouble.message),
@@ -78,7 +81,7 @@ impl From<Denied> for Why {
             Denied::Right(right) => Self::Forbidden(right),
             Denied::Exists => Self::Failed("there is an object of that name already".to_owned()),
             Denied::Gone => Self::Failed("it is gone".to_owned()),
-            Denied::Refused(words) => Self::Failed(words),
+            Denied::Refused(words) | Denied::Busy(words) => Self::Failed(words),
             Denied::Lost(words) => Self::Failed(format!("it is not known whether it was done: {words}")),
         }
     }
@@ -128,6 +131,28 @@ pub async fn delete(api: &Api, what: Resource, namespace: &str, name: &str, uid:
     }
     api.shows("DELETE", &request, &json!({"preconditions": {"uid": uid}}));
     api.ask::<Value>(&ask, request).await.map(drop).map_err(Denied::from)
+}
+
+/// Evicts exactly this pod: as a deletion with normal grace, if the disruption budgets allow it.
+///
+/// # Errors
+/// [`Denied::Busy`]: a budget allows it not now. [`Denied::Gone`]: it is not there any more, or another one has its name.
+pub async fn evict(api: &Api, namespace: &str, name: &str, uid: &str, dry_run: bool) -> Result<(), Denied> {
+    let ask = Ask { verb: "create", group: "/api/v1", resource: "pods/eviction", namespace: Some(namespace), name: Some(name) };
+    let mut options = json!({ "preconditions": { "uid": uid } });
+    if dry_run {
+        options["dryRun"] = json!(["All"]);
+    }
+    let eviction = json!({
+        "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": name, "namespace": namespace }, "deleteOptions": options,
+    });
+    let dry_run = if dry_run { "&dryRun=All" } else { "" };
+    let pods = Resource::Pods.ask("create", namespace, None).path().map_err(Denied::from)?;
+    let request = http::Request::post(format!("{pods}/{name}/eviction?fieldManager={FIELD_MANAGER}{dry_run}"));
+    let request = request.header(http::header::CONTENT_TYPE, "application/json").body(eviction.to_string().into_bytes());
+    let request = request.map_err(|problem| Denied::Refused(problem.to_string()))?;
+    api.log.change("POST", &request.uri().to_string(), &eviction);
+    api.ask::<Value>(&ask, Ok(request)).await.map(drop).map_err(Denied::from)
 }
 
 /// Changes an object as a JSON merge patch says. With `metadata.resourceVersion` in it the object is changed only if nobody

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::api::writes::{Denied, Resource, create, delete, patch, read};
+use crate::api::writes::{Denied, Resource, create, delete, evict, patch, read};
 use crate::api::{Api, PodRef};
 use crate::decide::helper::{Helper, Kind as HelperKind, StateChange, Template};
-use crate::decide::operation::plan::{Action, Closed, Range};
+use crate::decide::operation::memo::Closed;
+use crate::decide::operation::plan::{Action, Range};
+use crate::decide::operation::upgrade::{Rollout, Tried};
 use crate::decide::operation::{bootstrap, bootstrap_name};
 use crate::model::disk::{Disk, StateFile};
 use crate::model::kubernetes::{Pod, StatefulSet};
@@ -18,6 +20,7 @@ use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
 
 use super::helper::Helpers;
+use super::server::{close, convert, open};
 use super::unflag::unflag;
 
 /// What carrying steps out needs.
@@ -34,6 +37,7 @@ pub struct Learned {
     pub closed: BTreeMap<Ordinal, Closed>,
     pub files: BTreeMap<Ordinal, Disk>,
     pub positions: BTreeMap<Ordinal, Recovered>,
+    pub tried: Option<Tried>,
 }
 
 impl Hands<'_> {
@@ -73,9 +77,25 @@ impl Hands<'_> {
             }
             Action::Steer { to, .. } => self.steer(seen, to, dry_run).await?,
             Action::Unflag { ordinal, datadir } if !dry_run => {
-                let (namespace, container) = (set.namespace.clone(), set.layout.container.clone());
-                unflag(self.api, &PodRef { namespace, name: ordinal.pod(&set.name), container }, datadir).await?;
+                unflag(self.api, &self.pod(set, *ordinal), datadir).await?;
             }
+            Action::Try { image } => {
+                let tried = self.try_image(set, image, dry_run).await?;
+                return Ok(Learned { tried, ..Learned::default() });
+            }
+            Action::Rollout { from, to, .. } if to.strategy.is_some() => self.tell(seen, told(from, to), dry_run).await?,
+            Action::Rollout { from, to, .. } => {
+                let changes = rollout(self.set, set, from, to).map_err(Denied::Refused)?;
+                self.set(set, changes, dry_run).await?;
+            }
+            Action::MovePrimary { to } => {
+                let change = json!({"op": "add", "path": "/spec/replication/primary/podIndex", "value": to.0});
+                self.tell(seen, vec![change], dry_run).await?;
+            }
+            Action::Evict { ordinal } => self.evict(seen, *ordinal, dry_run).await?,
+            Action::Convert { ordinal } if !dry_run => self.convert(seen, *ordinal).await?,
+            Action::Open { ordinal } if !dry_run => Box::pin(open(self.api, &self.pod(set, *ordinal))).await?,
+            Action::Close { ordinal } if !dry_run => Box::pin(close(self.api, &self.pod(set, *ordinal))).await?,
             Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
@@ -85,6 +105,9 @@ impl Hands<'_> {
             | Action::Record { .. }
             | Action::Forget
             | Action::Elect { .. }
+            | Action::Convert { .. }
+            | Action::Open { .. }
+            | Action::Close { .. }
             | Action::BeginAgain { .. } => {}
         }
         Ok(Learned::default())
@@ -118,13 +141,15 @@ impl Hands<'_> {
         patch(self.api, Resource::StatefulSets, &set.namespace, &set.name, &Value::Array(operations), dry_run).await
     }
 
-    /// What mariadb-operator is told, if its object's spec is still what was seen.
     async fn steer(&self, seen: &Snapshot, to: &Steering, dry_run: bool) -> Result<(), Denied> {
         let view = seen.objects.manager.view().ok_or(Denied::Gone)?;
         let changes = steering(&view.spec, to);
-        if changes.is_empty() {
-            return Ok(());
-        }
+        if changes.is_empty() { Ok(()) } else { self.tell(seen, changes, dry_run).await }
+    }
+
+    /// What mariadb-operator is told, if its object's spec is still what was seen.
+    async fn tell(&self, seen: &Snapshot, changes: Vec<Value>, dry_run: bool) -> Result<(), Denied> {
+        let view = seen.objects.manager.view().ok_or(Denied::Gone)?;
         let mut operations = vec![
             json!({"op": "test", "path": "/metadata/uid", "value": view.uid}),
             json!({"op": "test", "path": "/metadata/generation", "value": view.generation}),
@@ -144,6 +169,37 @@ impl Hands<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn evict(&self, seen: &Snapshot, ordinal: Ordinal, dry_run: bool) -> Result<(), Denied> {
+        let pod = seen.members.get(&ordinal).and_then(|member| member.pod.as_ref()).ok_or(Denied::Gone)?;
+        match evict(self.api, &seen.target.namespace, &pod.name, &pod.uid, dry_run).await {
+            // Of a dry run: what a budget says now it need not say when it is this pod's turn.
+            Err(Denied::Gone) => Ok(()),
+            Err(Denied::Busy(_)) if dry_run => Ok(()),
+            evicted => evicted,
+        }
+    }
+
+    async fn convert(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), Denied> {
+        let set = &seen.objects.stateful_set;
+        let files = seen.members.get(&ordinal).and_then(|member| member.files.known().ok());
+        let datadir = files.map(|disk| disk.datadir.as_str());
+        let datadir =
+            datadir.ok_or_else(|| Denied::Lost(format!("the data directory of {} is not known now", ordinal.pod(&set.name))))?;
+        convert(self.api, &self.pod(set, ordinal), datadir).await
+    }
+
+    /// `None`: only asked whether the API server would have the pod.
+    async fn try_image(&self, set: &StatefulSet, image: &str, dry_run: bool) -> Result<Option<Tried>, Denied> {
+        let helper = self.template(set).trier(image).map_err(Denied::Refused)?;
+        let Some(pods) = self.helpers(set, std::slice::from_ref(&helper), dry_run).await? else { return Ok(None) };
+        pods.try_image(&helper).await.map(Some)
+    }
+
+    fn pod(&self, set: &StatefulSet, ordinal: Ordinal) -> PodRef {
+        let (namespace, container) = (set.namespace.clone(), set.layout.container.clone());
+        PodRef { namespace, name: ordinal.pod(&set.name), container }
     }
 
     async fn end_founder(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), Denied> {
@@ -258,6 +314,40 @@ fn steering(spec: &OperatorSpec, to: &Steering) -> Vec<Value> {
         (_, None) => changes.push(json!({"op": "remove", "path": force})),
     }
     changes
+}
+
+/// The changes that make the object of mariadb-operator say `to`. Other fields of its update strategy stay.
+fn told(from: &Rollout, to: &Rollout) -> Vec<Value> {
+    let add = |path: &str, value: Value| json!({"op": "add", "path": format!("/spec{path}"), "value": value});
+    let mut changes = Vec::new();
+    if from.image != to.image {
+        changes.push(add("/image", json!(to.image)));
+    }
+    if from.strategy != to.strategy {
+        changes.push(add("/updateStrategy/type", json!(to.strategy)));
+    }
+    if from.partition != to.partition || from.strategy != to.strategy {
+        changes.push(add("/updateStrategy/rollingUpdate", json!({"partition": to.partition})));
+    }
+    changes
+}
+
+/// The changes that make `set` say `to`. `whole`: as the API server wrote it, for the place of the container.
+fn rollout(whole: &Value, set: &StatefulSet, from: &Rollout, to: &Rollout) -> Result<Vec<Value>, String> {
+    let name = set.layout.container.as_str();
+    let containers = whole["spec"]["template"]["spec"]["containers"].as_array();
+    let index = containers.into_iter().flatten().position(|container| container["name"] == name);
+    let index = index.ok_or_else(|| format!("the pod template has no container {name}"))?;
+    let path = format!("/spec/template/spec/containers/{index}");
+    let mut changes = Vec::new();
+    if from.image != to.image {
+        changes.push(json!({"op": "test", "path": format!("{path}/name"), "value": name}));
+        changes.push(json!({"op": "replace", "path": format!("{path}/image"), "value": to.image}));
+    }
+    if from.partition != to.partition {
+        changes.push(json!({"op": "add", "path": "/spec/updateStrategy/rollingUpdate/partition", "value": to.partition}));
+    }
+    Ok(changes)
 }
 
 /// The pod of an ordinal that is on a node: its volume can be mounted there and perhaps nowhere else.

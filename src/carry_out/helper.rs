@@ -14,7 +14,8 @@ use crate::api::objects::{Pods, Scope, latest_log, list_pods};
 use crate::api::script::LOADER;
 use crate::api::writes::{Denied, Resource, create, delete, read};
 use crate::api::{Api, PodRef};
-use crate::decide::helper::{CONTAINER, HELPER_LABEL, Helper, Kind, SET_LABEL, StateChange, accepted, written};
+use crate::decide::helper::{CONTAINER, HELPER_LABEL, Helper, Kind, SET_LABEL, StateChange, accepted, version, written};
+use crate::decide::operation::upgrade::Tried;
 use crate::model::disk::Disk;
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{ContainerState, Pod};
@@ -139,6 +140,18 @@ impl<'a> Helpers<'a> {
         }
     }
 
+    /// Starts an image once, and asks its server for its version.
+    ///
+    /// # Errors
+    /// It is not known what came of it.
+    pub async fn try_image(&self, helper: &Helper) -> Result<Tried, Denied> {
+        match self.with_pod(helper, |pod| self.log(pod)).await {
+            Ok(Fact::Known(log)) => Ok(version(&log).map_or_else(Tried::Unusable, Tried::Version)),
+            Err(Why::Failed(why)) => Ok(Tried::Unusable(why)),
+            Ok(Fact::Unknown(why)) | Err(why) => Err(Denied::Lost(why.to_string())),
+        }
+    }
+
     /// Removes all that are left, and names those that could not be seen to go: they end by their own deadline.
     pub async fn remove_all(&self) -> Vec<String> {
         let alive = self.alive.borrow().clone();
@@ -248,7 +261,7 @@ impl<'a> Helpers<'a> {
                 (Progress::Runs, _) => String::new(),
             };
             let started = waits.is_empty();
-            let limit = if started { limit } else { START_LIMIT };
+            let limit = if started || helper.kind == Kind::Try { limit } else { START_LIMIT };
             if began.elapsed() >= limit {
                 let seconds = limit.as_secs();
                 return Err(Why::Failed(if started {
@@ -333,6 +346,9 @@ fn progress(pod: &Pod) -> Progress {
     let state = pod.containers.iter().find(|container| container.name == CONTAINER).map(|container| &container.state);
     match state {
         Some(ContainerState::Running { .. }) => Progress::Runs,
+        Some(ContainerState::Terminated(end)) if ["StartError", "ContainerCannotRun"].contains(&end.reason.as_str()) => {
+            Progress::Fails(format!("its command cannot be run in this image ({})", end.reason))
+        }
         Some(ContainerState::Terminated(_)) => Progress::Ended,
         _ if matches!(pod.phase.as_str(), "Failed" | "Succeeded") => Progress::Ended,
         Some(ContainerState::Waiting { reason, message })

@@ -236,7 +236,9 @@ fn failure(denied: Denied, target: &Target) -> Failure {
     match denied {
         Denied::Right(right) => Failure::new(Kind::Forbidden, format!("the journal, configmaps \"{map}\", is forbidden to you"))
             .hint(format!("you need the right to {right}")),
-        Denied::Refused(words) => Failure::new(Kind::Other, format!("the journal {map} cannot be used: {words}")),
+        Denied::Refused(words) | Denied::Busy(words) => {
+            Failure::new(Kind::Other, format!("the journal {map} cannot be used: {words}"))
+        }
         Denied::Gone | Denied::Exists => Failure::new(Kind::Other, format!("the journal {map} keeps changing; nothing was done")),
         Denied::Lost(words) => Failure::new(Kind::Unreachable, format!("the journal {map} cannot be reached: {words}")),
     }

@@ -6,7 +6,9 @@ pub mod helper;
 pub mod journal;
 pub mod operation;
 pub mod prepare;
+mod server;
 mod unflag;
+pub mod volumes;
 
 /// How far a writing command may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,19 +7,22 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::api::custody::custody;
-use crate::api::objects::get_whole_stateful_set;
+use crate::api::disruption::list_budgets;
+use crate::api::objects::{Scope, get_whole_stateful_set};
 use crate::api::writes::Denied;
 use crate::decide::operation::custody::{Autoscaler, Custody};
 use crate::decide::operation::journal::{Holder, Journal, Operation, Outcome};
-use crate::decide::operation::plan::{Action, Decision, Memo, Plan, Range, Refusal};
+use crate::decide::operation::memo::{Memo, Recovery};
+use crate::decide::operation::plan::{Action, Decision, Plan, Range, Refusal};
 use crate::decide::operation::{Beginning, Goal, Wish, begin, decide};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
+use crate::model::disruption::Budget;
 use crate::model::fact::{Fact, Why};
 use crate::model::names::{Ordinal, Target};
 use crate::model::operator::Steering;
 use crate::model::snapshot::Snapshot;
-use crate::observe::Depth;
+use crate::observe::{Depth, within};
 use crate::process::{Clock, Pace};
 
 use super::act::Hands;
@@ -77,7 +80,9 @@ impl Preparation<'_> {
     /// Something that is needed could not be seen.
     pub async fn prepare(&self, set: &Value, journal: &Journal) -> Result<Prepared, Failure> {
         let uid = set["metadata"]["uid"].as_str().unwrap_or_default();
-        if let Some(operation) = journal.current.as_ref().filter(|_| journal.set_uid == uid) {
+        if let Some(operation) = journal.current.as_ref().filter(|_| journal.set_uid == uid)
+            && !gives_way(operation, self.wish)
+        {
             return Ok(Prepared::Refused(unfinished(self.target, operation)));
         }
         let mut custody = custody(self.api, &self.target.namespace, set).await;
@@ -94,8 +99,7 @@ impl Preparation<'_> {
             Beginning::Wait { why, limit, then } => return Ok(Prepared::Wait { why, limit, then: then.is_some() }),
             Beginning::Begin(_) => {}
         }
-        // For 6.3 s after a cut both halves say Primary.
-        if matches!(self.wish.goal, Goal::Stop | Goal::Rebuild | Goal::Unsuspend) {
+        if self.wish.goal.settles() {
             tokio::time::sleep(self.pace.settle).await;
         }
         let seen = look(self.api, self.target, self.depth, None).await?;
@@ -106,12 +110,17 @@ impl Preparation<'_> {
             Beginning::Wait { why, limit, then } => return Ok(Prepared::Wait { why, limit, then: then.is_some() }),
             Beginning::Begin(memo) => *memo,
         };
+        let memo = journal.reminds(memo);
         Ok(match decide(self.wish.goal, &seen, &memo).map_err(unseen)? {
             Decision::Done => Prepared::Nothing(format!("there is nothing to do for {}", self.target.name)),
             Decision::Refuse(refusal) => Prepared::Refused(refusal),
             Decision::Wait { why, .. } => Prepared::Refused(busy(self.target, &why)),
             Decision::Go(mut plan) => {
                 plan.notes.extend(notes(&custody));
+                if matches!(self.wish.goal, Goal::Upgrade | Goal::Restart) {
+                    let budgets = list_budgets(self.api, Scope::Namespace(&self.target.namespace));
+                    plan.notes.extend(budget_note(&Box::pin(within(self.depth.pod_timeout, budgets)).await, &seen));
+                }
                 Prepared::Ready(Box::new(Ready { seen, memo, plan }))
             }
         })
@@ -131,13 +140,16 @@ impl Preparation<'_> {
                     | Action::Unflag { .. }
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
+                    | Action::Convert { .. }
+                    | Action::Open { .. }
+                    | Action::Close { .. }
             );
-            answers.push(if asks { Some(hands.act(&step.act, &ready.seen, true).await.map(drop)) } else { None });
+            answers.push(if asks { Some(Box::pin(hands.act(&step.act, &ready.seen, true)).await.map(drop)) } else { None });
         }
         if matches!(self.wish.goal, Goal::Stop | Goal::Recover | Goal::Bootstrap) {
             // Before an election any ordinal is as good.
             let ordinal = ready.memo.founder.map_or(Ordinal(ready.memo.range.start), |founder| founder.ordinal);
-            answers.push(Some(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true).await.map(drop)));
+            answers.push(Some(Box::pin(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true)).await.map(drop)));
         }
         answers
     }
@@ -167,13 +179,12 @@ pub fn operation(goal: Goal, ready: &Ready, holder: Holder, now: Timestamp) -> O
 pub async fn take(held: &mut Held<'_>, set: &Value, operation: &Operation, clock: Clock) -> Result<(), Unwritten> {
     let uid = set["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     held.write(|journal| {
-        if journal.set_uid != uid {
+        let who = operation.holder.as_ref().map_or_else(String::new, |holder| holder.who.clone());
+        if journal.set_uid == uid {
+            journal.end(Outcome::Replaced, &who, clock.now());
+        } else {
             // Of a set of this name that is gone.
-            journal.end(
-                Outcome::Orphaned,
-                &operation.holder.as_ref().map_or(String::new(), |holder| holder.who.clone()),
-                clock.now(),
-            );
+            journal.end(Outcome::Orphaned, &who, clock.now());
             journal.stopped = None;
             journal.set_uid.clone_from(&uid);
         }
@@ -215,6 +226,9 @@ pub async fn left(
     {
         operation.memo.steerings = vec![now];
     }
+    if let Some(upgrade) = operation.memo.upgrade.as_mut().filter(|_| !operation.aborting) {
+        upgrade.adopt(&seen);
+    }
     let now = Range::of(&seen.objects.stateful_set);
     let revision = &seen.objects.stateful_set.update_revision;
     if !operation.aborting && (!operation.memo.ranges.contains(&now) || operation.memo.revision != *revision) {
@@ -223,6 +237,9 @@ pub async fn left(
         operation.memo.ranges = vec![now];
         operation.memo.closed.clear();
         operation.memo.recorded = false;
+        if operation.goal == Goal::Scale {
+            operation.memo.recovery = Recovery::default();
+        }
     }
     Ok(match next(&operation, &seen).map_err(unseen)? {
         Decision::Refuse(refusal) => Err(refusal),
@@ -265,7 +282,14 @@ pub async fn stands_still(held: &mut Held<'_>, pace: Pace) -> Result<bool, Failu
     Ok(true)
 }
 
-fn unfinished(target: &Target, operation: &Operation) -> Refusal {
+/// Whether an unfinished operation ends where this one begins: an upgrade that nobody carries out, for one to another image.
+fn gives_way(operation: &Operation, wish: &Wish) -> bool {
+    let upgrades = operation.goal == Goal::Upgrade && wish.goal == Goal::Upgrade;
+    upgrades && operation.holder.is_none() && !operation.aborting && wish.image.is_some()
+}
+
+#[must_use]
+pub fn unfinished(target: &Target, operation: &Operation) -> Refusal {
     let name = &target.name;
     let who =
         operation.holder.as_ref().map_or_else(|| "nobody carries it out now".to_owned(), |holder| format!("by {}", holder.who));
@@ -301,7 +325,29 @@ fn notes(custody: &Custody) -> Vec<String> {
     helm.into_iter().chain(horizontal).chain(vertical).collect()
 }
 
-fn unseen(why: Why) -> Failure {
+/// Who else may take a member away meanwhile (safety D6).
+fn budget_note(budgets: &Fact<Vec<Budget>>, seen: &Snapshot) -> Option<String> {
+    let (name, first) = (&seen.target.name, Ordinal(seen.objects.stateful_set.start).pod(&seen.target.name));
+    let budgets = match budgets {
+        Fact::Known(budgets) => budgets,
+        Fact::Unknown(why) => {
+            return Some(format!("Whether a PodDisruptionBudget keeps others from evicting a second pod is not known: {why}."));
+        }
+    };
+    let own: Vec<&Budget> =
+        budgets.iter().filter(|budget| budget.namespace == seen.target.namespace && budget.pods.contains(&first)).collect();
+    let least = own.iter().map(|budget| budget.allowed).min();
+    match least {
+        None => Some(format!("No PodDisruptionBudget is about {name}: a drain may take another pod away meanwhile.")),
+        Some(0 | 1) => None,
+        Some(several) => Some(format!(
+            "The PodDisruptionBudget of {name} allows {several} pods away at once: a drain may take another one meanwhile."
+        )),
+    }
+}
+
+#[must_use]
+pub fn unseen(why: Why) -> Failure {
     let kind = if matches!(why, Why::Forbidden(_)) { Kind::Forbidden } else { Kind::Unreachable };
     Failure::new(kind, format!("what this needs to know could not be seen: {why}; nothing was changed"))
 }

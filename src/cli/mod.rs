@@ -8,6 +8,7 @@ pub mod galera;
 pub mod global;
 pub mod operation;
 pub mod pod_name;
+pub mod pvc;
 pub mod sql;
 pub mod status;
 #[cfg(test)]
@@ -79,7 +80,11 @@ pub enum Verb {
     ///
     /// The member that stopped last founds the cluster in a pod of its own, the others join it one by one, then the StatefulSet takes over.
     Start(operation::Whole),
+    Upgrade(operation::Upgrade),
+    Restart(operation::Restart),
+    Scale(operation::Scale),
     Rebuild(operation::Rebuild),
+    Pvc(pvc::Pvc),
     Operation(operation::Operation),
     Explain(Explain),
     Completion(Completion),

@@ -1,4 +1,4 @@
-//! `stop`, `start`, `operation …`.
+//! `stop`, `start`, `scale`, `rebuild`, `operation …`.
 
 use clap::{Args, Subcommand};
 
@@ -30,6 +30,65 @@ pub struct Rebuild {
     pub new_volume: bool,
     #[command(flatten)]
     pub one: OfPod,
+}
+
+/// Roll out another image, one pod after the other, down to a partition
+///
+/// The image is tried first in a pod without any volume. Then the partition is closed in the same change as the image is set, and opened for one ordinal at a time, from the highest down to --partition. The next pod is replaced only when the servers say, in two looks, that all are together again: every Galera member Synced in one component, every replica caught up and read-only. Where a newer series has come, the system tables of each server are converted.
+///
+/// It ends at --partition; the same command with a lower one goes on, then without --image if you like. `operation abort`, or --image with the old image, goes back as long as the series is the same.
+#[derive(Args, Clone, Debug)]
+pub struct Upgrade {
+    /// The image for the database container; none: go on with the one in the pod template
+    #[arg(long, help_heading = "Changes")]
+    pub image: Option<String>,
+    /// The lowest ordinal that gets the image; the pods below stay as they are  [default: all get it]
+    #[arg(long, value_name = "ORDINAL", help_heading = "Changes")]
+    pub partition: Option<u32>,
+    /// The image comes from a repository (Argo CD, Flux): only walk the partition
+    #[arg(long, conflicts_with_all = ["image", "gitops_paused"], help_heading = "Changes")]
+    pub follow: bool,
+    /// Allow a step over a long-term series, which the vendor does not describe
+    #[arg(long, help_heading = "Changes")]
+    pub allow_lts_skip: bool,
+    #[command(flatten)]
+    pub whole: Whole,
+}
+
+/// Restart the pods of a cluster, one after the other
+///
+/// Each pod is evicted, so that a PodDisruptionBudget is respected, and the next one only follows when the servers say, in two looks, that all are together again. Nothing of the StatefulSet is changed. A pod whose server does not serve is restarted when it is named with --pod.
+#[derive(Args, Clone, Debug)]
+pub struct Restart {
+    /// Only this pod
+    #[arg(long, value_name = "POD", help_heading = "Changes")]
+    pub pod: Option<PodName>,
+    #[command(flatten)]
+    pub whole: Whole,
+}
+
+/// Another number of members, one at a time
+///
+/// In: the highest ordinal leaves first, and nobody leaves whom the others need; volumes stay. Out (Galera): one member more each time, and the next when it is Synced with exactly the others. Not to 0: that is `stop`.
+#[derive(Args, Clone, Debug)]
+pub struct Scale {
+    /// How many members there are to be
+    #[arg(long, value_name = "N", help_heading = "Changes")]
+    pub replicas: u32,
+    /// Refuse if the set has another number of replicas now
+    #[arg(long, value_name = "M", help_heading = "Changes")]
+    pub current_replicas: Option<u32>,
+    /// Delete volumes that lie where new members are to come, if they hold nothing that the cluster has not
+    #[arg(long, help_heading = "Changes", conflicts_with = "reuse_pvcs")]
+    pub prune_pvcs: bool,
+    /// Start new members on volumes that lie there, if they hold nothing that the cluster has not
+    #[arg(long, help_heading = "Changes")]
+    pub reuse_pvcs: bool,
+    /// What may be lost with --prune-pvcs, in the words of the refusal that names it
+    #[arg(long, value_name = "WHAT", help_heading = "Changes", requires = "prune_pvcs")]
+    pub accept_data_loss: Option<String>,
+    #[command(flatten)]
+    pub whole: Whole,
 }
 
 /// What commands about one pod have in common.

@@ -42,6 +42,7 @@ fn help_is_on_stdout() {
     assert_snapshot!("help_operation", stdout(&["operation", "--help"]));
     assert_snapshot!("help_stop", stdout(&["stop", "--help"]));
     assert_snapshot!("help_rebuild", stdout(&["rebuild", "--help"]));
+    assert_snapshot!("help_scale", stdout(&["scale", "--help"]));
     assert_snapshot!("help_status", stdout(&["status", "--help"]));
     assert_snapshot!("help_version", stdout(&["version", "-h"]));
 }

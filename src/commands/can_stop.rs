@@ -11,7 +11,7 @@ use crate::api::disruption::{check_node, get_local_volumes, list_budgets, list_n
 use crate::api::objects::Scope;
 use crate::api::secret::with_password;
 use crate::cli::{self, Request};
-use crate::decide::can_stop::{Answer, Beside, Decision, Load, Stop, can_stop, confirmed};
+use crate::decide::can_stop::{Answer, Beside, Decision, Leave, Load, Stop, can_stop, confirmed};
 use crate::decide::settled::APART;
 use crate::decide::unobserved;
 use crate::decide::verdict::verdict;
@@ -94,7 +94,7 @@ async fn ask(api: &Api, request: &Request, args: &cli::CanStop, depth: Depth) ->
     })?;
     let notes = one.map(|namespace| format!("only namespace {namespace} was looked at: others may have servers there, too"));
     let clusters = seen.into_iter().map(|seen| {
-        let stop = Stop { ordinals: on(&seen, &nodes), nodes: true, load: Load::Quiet };
+        let stop = Stop { ordinals: on(&seen, &nodes), nodes: true, load: Load::Quiet, leave: Leave::EitherWay };
         (seen, stop)
     });
     Ok(Question { text, notes: notes.into_iter().collect(), clusters: clusters.collect() })
@@ -120,7 +120,7 @@ async fn ask_pod(api: &Api, pod: &str, depth: Depth) -> Result<Question, Failure
     let seen = observe::cluster(api, &target, depth).await;
     let seen = seen.map_err(|failure| if failure.kind == Kind::NotFound { unknown() } else { failure })?;
     let ordinal = Ordinal::of_pod(set, pod).filter(|ordinal| seen.members.contains_key(ordinal)).ok_or_else(unknown)?;
-    let stop = Stop { ordinals: BTreeSet::from([ordinal]), nodes: false, load: Load::Quiet };
+    let stop = Stop { ordinals: BTreeSet::from([ordinal]), nodes: false, load: Load::Quiet, leave: Leave::EitherWay };
     Ok(Question { text: format!("pod {namespace}/{pod}"), notes: Vec::new(), clusters: vec![(seen, stop)] })
 }
 

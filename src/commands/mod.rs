@@ -6,6 +6,7 @@ pub mod explain;
 pub mod galera;
 pub mod missing_password;
 pub mod operation;
+pub mod pvc;
 pub mod settled;
 pub mod sql;
 pub mod status;

@@ -12,6 +12,7 @@ pub mod settled;
 pub mod sql;
 pub mod verdict;
 pub mod versions;
+pub mod volumes;
 pub mod wish;
 
 pub use exit::{Gap, Unobserved, exit, unobserved};

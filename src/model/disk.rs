@@ -14,6 +14,9 @@ pub struct Disk {
     pub datadir: String,
     /// The directory holds a `mysql` schema. A directory without one has never been a complete server.
     pub initialised: bool,
+    /// The volume holds no file at all. Only told of one at rest: without a `mysql` schema there may still be data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
     pub grastate: StateFile<Grastate>,
     pub gvwstate: StateFile<Gvwstate>,
     /// Leftovers of a state transfer that is running or was cut: `sst_in_progress`, `.sst`, `wsrep_sst.pid`.

@@ -27,6 +27,9 @@ pub struct StatefulSet {
     pub current_revision: String,
     pub update_revision: String,
     pub update_strategy: UpdateStrategy,
+    /// `spec.updateStrategy.rollingUpdate.maxUnavailable`, a number or a percentage; none: one at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_unavailable: Option<String>,
     pub pod_management: PodManagement,
     /// `persistentVolumeClaimRetentionPolicy.whenScaled` is `Delete`: a scale-in deletes volumes.
     pub deletes_claims_when_scaled: bool,

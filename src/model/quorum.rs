@@ -56,6 +56,14 @@ impl Quorum {
         Self { total: self.total - self.weight([left]), votes }
     }
 
+    /// The votes after one more member has joined, with the weight that each has unless somebody says otherwise.
+    #[must_use]
+    pub fn with(&self, joined: Ordinal) -> Self {
+        let mut votes = self.votes.clone();
+        votes.insert(joined, 1);
+        Self { total: self.total + 1, votes }
+    }
+
     /// How many members may vanish at one moment, whichever they are. Of the members nobody could ask, the worst is assumed.
     #[must_use]
     pub fn spare(&self) -> usize {

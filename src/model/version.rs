@@ -32,6 +32,13 @@ impl Version {
         LTS.contains(&(self.major, self.minor))
     }
 
+    /// The long-term series between two versions, both left out.
+    #[must_use]
+    pub fn lts_between(from: &Self, to: &Self) -> Vec<String> {
+        let (from, to) = ((from.major, from.minor), (to.major, to.minor));
+        LTS.iter().filter(|series| from < **series && **series < to).map(|(major, minor)| format!("{major}.{minor}")).collect()
+    }
+
     const fn numbers(&self) -> (u32, u32, u32) {
         (self.major, self.minor, self.patch)
     }
@@ -115,6 +122,21 @@ mod tests {
         }
         for text in ["", "MariaDB", "10.11", "10.11.x", "10..11.2", "10.11.4.5", "99999999999.1.1"] {
             assert!(text.parse::<Version>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_step_over_a_long_term_series_is_seen() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        for (from, to, between) in [
+            ("10.11.18", "10.11.19", vec![]),
+            ("10.11.18", "11.4.1", vec![]),
+            ("10.11.18", "11.8.6", vec!["11.4"]),
+            ("10.6.1", "11.8.6", vec!["10.11", "11.4"]),
+            ("11.8.6", "10.11.18", vec![]),
+            ("11.2.2", "11.4.3", vec![]),
+        ] {
+            assert_eq!(Version::lts_between(&version(from), &version(to)), between, "{from} to {to}");
         }
     }
 

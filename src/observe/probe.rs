@@ -187,6 +187,7 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         asked,
         datadir: datadir.clone(),
         initialised: condition == "initialised",
+        empty: condition == "empty",
         grastate: state_file(sections, "grastate.dat", datadir, Grastate::parse)?,
         gvwstate: state_file(sections, "gvwstate.dat", datadir, Gvwstate::parse)?,
         transfer_markers: sections.list("markers"),
@@ -408,14 +409,18 @@ mod tests {
             let ended = std::process::Command::new("sh").args(["-c", &text]).output().unwrap();
             read(&ended.stdout, NOW).files
         };
-        assert!(!look().known().unwrap().initialised);
+        assert!(look().known().unwrap().empty);
         // As a chart leaves a volume whose data was deleted.
         std::fs::create_dir_all(volume.join("data")).unwrap();
         std::fs::create_dir_all(volume.join("lost+found")).unwrap();
-        assert!(!look().known().unwrap().initialised);
+        assert!(look().known().unwrap().empty);
+        // Without its system tables it is no server's any more, and may hold all the rows.
+        std::fs::write(volume.join("data/ibdata1"), "").unwrap();
+        assert!(look().known().is_ok_and(|disk| !disk.initialised && !disk.empty));
+        std::fs::remove_file(volume.join("data/ibdata1")).unwrap();
         std::fs::write(volume.join("data/dump.sql"), "").unwrap();
         assert!(look().known().unwrap_err().to_string().contains("no data directory was found"));
         std::fs::create_dir_all(volume.join("data/mysql")).unwrap();
-        assert!(look().known().unwrap().initialised);
+        assert!(look().known().is_ok_and(|disk| disk.initialised && !disk.empty));
     }
 }

@@ -53,6 +53,7 @@ look_at_files() {
   if [ ! -d "$datadir" ]; then echo missing
   elif [ ! -x "$datadir" ] || [ ! -r "$datadir" ]; then echo unreadable
   elif [ -d "$datadir/mysql" ]; then echo initialised
+  elif [ -n "$nothing" ]; then echo empty
   else echo bare; fi
   section markers
   for f in sst_in_progress .sst wsrep_sst.pid; do [ -e "$datadir/$f" ] && echo "$f"; done
@@ -173,6 +174,7 @@ ask_server() {
 }
 
 sample() {
+  nothing=''
   find_server
   find_configured
   find_datadir
@@ -187,7 +189,7 @@ sample() {
 
 # A volume without its server, in a helper pod: no options to go by and nothing to ask.
 sample_at_rest() {
-  pid='' datadir='' flags=''
+  pid='' datadir='' flags='' nothing=''
   find_on_mounts
   [ -n "$datadir" ] || find_deeper
   if [ -z "$datadir" ]; then
@@ -201,6 +203,10 @@ sample_at_rest() {
       section end
       return
     fi
+    nothing=yes
+    while IFS= read -r m; do holds_no_file "$m" || nothing=''; done <<MOUNTS
+$mounts
+MOUNTS
   fi
   look_at_process
   look_at_files

@@ -20,6 +20,7 @@ pub mod structured;
 pub mod style;
 pub mod styled;
 pub mod version;
+pub mod volumes;
 pub mod waited;
 
 use std::io::{self, Write};

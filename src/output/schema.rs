@@ -13,6 +13,7 @@ use super::sql::side::SqlComparison;
 use super::status::{Status, StatusList};
 use super::structured::{API_VERSION, Failed};
 use super::version::Versions;
+use super::volumes::{VolumeChange, VolumeList};
 use super::waited::Waited;
 use crate::generated;
 
@@ -26,7 +27,7 @@ fn schema<T: JsonSchema>(kind: &str) -> Value {
     schema
 }
 
-fn all() -> [(&'static str, Value); 18] {
+fn all() -> [(&'static str, Value); 20] {
     [
         (CanStop::KIND, schema::<CanStop>(CanStop::KIND)),
         (Explanation::KIND, schema::<Explanation>(Explanation::KIND)),
@@ -44,6 +45,8 @@ fn all() -> [(&'static str, Value); 18] {
         (Refused::KIND, schema::<Refused>(Refused::KIND)),
         (Status::KIND, schema::<Status>(Status::KIND)),
         (StatusList::KIND, schema::<StatusList>(StatusList::KIND)),
+        (VolumeChange::KIND, schema::<VolumeChange>(VolumeChange::KIND)),
+        (VolumeList::KIND, schema::<VolumeList>(VolumeList::KIND)),
         (Versions::KIND, schema::<Versions>(Versions::KIND)),
         (Waited::KIND, schema::<Waited>(Waited::KIND)),
     ]

@@ -59,6 +59,7 @@ fn read_spec(spec: &Value) -> model::OperatorSpec {
         replicas: number(spec, "/replicas").unwrap_or(1),
         suspended: switch(spec, "/suspend").unwrap_or(false),
         update_strategy: text(spec, "/updateStrategy/type"),
+        partition: number(spec, "/updateStrategy/rollingUpdate/partition"),
         mode,
         primary_index: number(block, "/primary/podIndex").map(Ordinal),
         auto_failover: switch(block, "/primary/autoFailover").or_else(|| switch(block, "/primary/automaticFailover")),

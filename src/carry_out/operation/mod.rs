@@ -6,12 +6,13 @@ mod steps;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::decide::operation::journal::Operation;
-use crate::decide::operation::plan::{Action, Decision, Plan, Range, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, decide, true_range, undo};
+use crate::decide::operation::journal::{Operation, Outcome};
+use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
+use crate::decide::operation::{bootstrap_name, confirmed, decide, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -128,7 +129,7 @@ impl Run<'_> {
             }
             Ok(Decision::Done) if progress.agrees(Asked::Done, apart) => Err(self.done(held, operation.aborting, seen).await),
             Ok(Decision::Refuse(refusal)) if progress.agrees(Asked::Refuse(refusal.rule), Duration::ZERO) => {
-                Err(leave(held, End::Refused(refusal)).await)
+                Err(self.refused(held, &operation, refusal, seen.taken).await)
             }
             Ok(Decision::Done | Decision::Refuse(_)) => Ok(()),
             Ok(Decision::Go(plan)) => self.go(held, progress, &operation, &seen, &plan, tell).await,
@@ -161,7 +162,11 @@ impl Run<'_> {
             return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
         }
         if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), apart(seen, self.pace.settle)) {
+            progress.first.get_or_insert_with(|| Box::new(seen.clone()));
             return Ok(());
+        }
+        if let Some(Err(why)) = progress.first.as_ref().map(|first| confirmed(&operation.memo, first, seen)) {
+            return self.wait(held, progress, seen, &why, false, tell).await;
         }
         self.step(held, progress, seen, plan, step, tell).await
     }
@@ -221,20 +226,24 @@ impl Run<'_> {
 
     /// Takes back a change that the controller has not acted on: it would fire later (safety B7).
     async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
-        let (Some(to), Some(operation)) = (true_range(seen), &held.journal.current) else { return Ok(()) };
-        let from = Range::of(&seen.objects.stateful_set);
-        // A pod that is missing for other reasons than a change of ours is to come back.
-        let changed = operation.begun.iter().any(|step| step.act.range().is_some());
-        if !changed || !operation.memo.ranges.contains(&from) {
-            return Ok(());
-        }
-        let say = "set the range back to what is true of the pods";
-        let step = Step::new(format!("settle at {} replicas", to.replicas), say, Action::Range { from, to });
+        let Some(step) = held.journal.current.as_ref().and_then(|operation| settled(seen, operation)) else { return Ok(()) };
         let at = seen.taken;
         held.write(|journal| begin(journal, &step, at)).await.map_err(unwritten)?;
         let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
         // If it fails, the next look of whoever goes on finds the value that the journal names.
-        let _ = hands.act(&step.act, seen, false).await;
+        let _ = Box::pin(hands.act(&step.act, seen, false)).await;
         Ok(())
+    }
+
+    /// Where nothing was changed there is nothing to go on with, and nothing to take back.
+    async fn refused(&self, held: &mut Held<'_>, operation: &Operation, refusal: Refusal, at: Timestamp) -> End {
+        if !operation.has_changed_nothing() {
+            return leave(held, End::Refused(refusal)).await;
+        }
+        let who = held.holder().who.clone();
+        match held.write(|journal| journal.end(Outcome::Refused, &who, at)).await {
+            Ok(()) => End::Refused(refusal),
+            Err(why) => unwritten(why),
+        }
     }
 }

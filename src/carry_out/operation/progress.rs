@@ -10,6 +10,8 @@ pub(super) struct Progress {
     pub since: Instant,
     /// What the last look asked for, and since when every look has: it counts when it has lasted.
     asked: Option<(Asked, Instant)>,
+    /// The look that asked for it first.
+    pub first: Option<Box<Snapshot>>,
     /// The step that was tried last, and how often.
     pub attempts: (String, u32),
     /// Since when nothing could be seen of the cluster, or something needed was not known.
@@ -30,7 +32,7 @@ pub(super) enum Asked {
 impl Progress {
     pub fn new() -> Self {
         let attempts = (String::new(), 0);
-        Self { since: Instant::now(), asked: None, attempts, blind: None, told: false, waiting_for: String::new() }
+        Self { since: Instant::now(), asked: None, first: None, attempts, blind: None, told: false, waiting_for: String::new() }
     }
 
     /// Whether two looks in succession asked for the same, the first of them at least `apart` ago.
@@ -39,6 +41,7 @@ impl Progress {
             Some((before, since)) if *before == asked => since.elapsed() >= apart,
             _ => {
                 self.asked = Some((asked, Instant::now()));
+                self.first = None;
                 false
             }
         }
@@ -46,6 +49,7 @@ impl Progress {
 
     pub fn disagrees(&mut self) {
         self.asked = None;
+        self.first = None;
     }
 
     /// Notes a step that is tried; whether it is another one than the last.

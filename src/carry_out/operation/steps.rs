@@ -8,8 +8,10 @@ use crate::api::writes::Denied;
 use crate::carry_out::act::{Hands, Learned};
 use crate::carry_out::journal::{Held, Unwritten};
 use crate::decide::operation::Goal;
+use crate::decide::operation::formation::Formation;
 use crate::decide::operation::journal::{Journal, Outcome, Stopped};
-use crate::decide::operation::plan::{Action, Plan, Recovery, Step};
+use crate::decide::operation::memo::Recovery;
+use crate::decide::operation::plan::{Action, Plan, Step};
 use crate::failure::{Failure, Kind};
 use crate::model::disk::StateFile;
 use crate::model::fact::Why;
@@ -44,7 +46,7 @@ impl Run<'_> {
             return Ok(());
         }
         let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
-        let acted = self.beating(held, hands.act(&step.act, seen, false)).await?;
+        let acted = self.beating(held, Box::pin(hands.act(&step.act, seen, false))).await?;
         progress.since = Instant::now();
         match acted {
             Ok(learned) => self.acted(held, step, &learned).await,
@@ -71,6 +73,11 @@ impl Run<'_> {
             // Written with the next change. From here on the value before is somebody else's, too.
             operation.memo.ranges = vec![to];
         }
+        if let (Some((_, to)), Some(operation)) = (step.act.rollout(), &mut held.journal.current)
+            && let Some(upgrade) = &mut operation.memo.upgrade
+        {
+            upgrade.rollouts = vec![to.clone()];
+        }
         if let (Some((_, to)), Some(operation)) = (step.act.steering(), &mut held.journal.current) {
             operation.memo.steerings = vec![to.clone()];
         }
@@ -96,10 +103,22 @@ impl Run<'_> {
         let again = match &denied {
             Denied::Right(_) => false,
             Denied::Refused(_) => {
-                matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Reset { .. } | Action::Unflag { .. })
+                matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Try { .. })
+                    || matches!(
+                        step.act,
+                        Action::Reset { .. }
+                            | Action::Unflag { .. }
+                            | Action::Convert { .. }
+                            | Action::Open { .. }
+                            | Action::Close { .. }
+                    )
             }
-            Denied::Gone | Denied::Exists | Denied::Lost(_) => true,
+            Denied::Gone | Denied::Exists | Denied::Lost(_) | Denied::Busy(_) => true,
         };
+        // A budget that allows nobody to go now may allow it later: the limit of the whole command counts.
+        if matches!(denied, Denied::Busy(_)) && !self.is_late() {
+            progress.attempts.1 = 0;
+        }
         if again && progress.attempts.1 < ATTEMPTS {
             tell(&Event::Again { why: &why });
             return Ok(());
@@ -131,6 +150,10 @@ const fn keeps(act: &Action) -> bool {
             | Action::DeleteClaim { .. }
             | Action::Steer { .. }
             | Action::Unflag { .. }
+            | Action::Rollout { .. }
+            | Action::Evict { .. }
+            | Action::Open { .. }
+            | Action::Close { .. }
     )
 }
 
@@ -163,6 +186,25 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
             }
             if let (Some(disk), Some(after)) = (memo.recovery.files.get_mut(ordinal), &change.after) {
                 disk.grastate = StateFile::Parsed(after.clone());
+            }
+        }
+        Action::Try { .. } => {
+            if let Some(upgrade) = &mut memo.upgrade {
+                upgrade.tried.clone_from(&learned.tried);
+            }
+        }
+        Action::MovePrimary { to } => {
+            let formation = Formation::Replication { primary: *to, writable: true };
+            if let Some(upgrade) = &mut memo.upgrade {
+                upgrade.formation = formation;
+            }
+            if let Some(restart) = &mut memo.restart {
+                restart.formation = formation;
+            }
+        }
+        Action::Convert { ordinal } => {
+            if let Some(upgrade) = &mut memo.upgrade {
+                upgrade.converted.insert(*ordinal);
             }
         }
         Action::Reset { pod, .. } => {

@@ -9,7 +9,7 @@ use crate::model::server::Galera;
 use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::{LocalState, Status};
 
-use super::{Case, Decision, Load, Reason, Standing, Stop, standing};
+use super::{Case, Decision, Leave, Load, Reason, Standing, Stop, standing};
 
 /// `gcs.fc_limit` of the provider where a server does not tell its own.
 const FC_LIMIT: u64 = 16;
@@ -110,7 +110,11 @@ fn quorum(case: &Case, component: &Component, inside: &BTreeSet<Ordinal>) -> Opt
         return Some(Reason::unknown("no member tells the weight of the component (wsrep_cluster_weight)"));
     };
     let (total, mut lost) = (quorum.total(), inside.clone());
-    if !quorum.survives_loss(lost.iter().copied()) {
+    let survives = match case.stop.leave {
+        Leave::EitherWay => quorum.survives_loss(lost.iter().copied()),
+        Leave::Cleanly => component.members.len() > inside.len() && inside.iter().all(|left| quorum.survives_leave(*left)),
+    };
+    if !survives {
         return Some(Reason::against(if component.members.len() == inside.len() {
             "nobody else is in the primary component: clients would have no server".to_owned()
         } else {
@@ -118,7 +122,7 @@ fn quorum(case: &Case, component: &Component, inside: &BTreeSet<Ordinal>) -> Opt
         }));
     }
     lost.insert(UNASKED);
-    if quorum.survives_loss(lost) {
+    if case.stop.leave == Leave::Cleanly || quorum.survives_loss(lost) {
         return None;
     }
     // Whoever does not answer may not be there to vote: for some seconds a view counts those who have died.

@@ -28,6 +28,16 @@ pub struct Stop {
     /// Their nodes stop with them: what lies on the disks of those is away, and for good if they do not come back.
     pub nodes: bool,
     pub load: Load,
+    pub leave: Leave,
+}
+
+/// How a member leaves its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// With a goodbye or without: the rest has to go on either way.
+    EitherWay,
+    /// With a goodbye, and whoever asked for it knows that the rest stops without one: of two members nobody could go otherwise.
+    Cleanly,
 }
 
 /// How busy the others may be (safety D7). No acknowledged row depends on it: a write set that waits has been delivered.
@@ -287,7 +297,9 @@ fn doomed_claim(seen: &Snapshot, ordinal: Ordinal) -> Option<Reason> {
 /// A switch that makes the next start of this pod found a cluster of its own.
 fn switches(seen: &Snapshot, ordinal: Ordinal) -> Option<Reason> {
     let files = seen.members.get(&ordinal)?.files.known().ok();
-    let own = files.into_iter().flat_map(|disk| &disk.bootstrap_switches);
+    // The running server's own flag was its start script's choice for that start; what is in files and template counts next time.
+    let lasting = |switch: &&String| !switch.starts_with("flag ");
+    let own = files.into_iter().flat_map(|disk| &disk.bootstrap_switches).filter(lasting);
     let switch = own.chain(&seen.objects.stateful_set.layout.bootstrap_switches).next()?;
     Some(Reason::against(format!("its next start would found a cluster of its own ({switch})")))
 }

@@ -12,7 +12,7 @@ use crate::model::testing::{
 use crate::model::wsrep::LocalState;
 
 fn pods(ordinals: &[u32]) -> Stop {
-    Stop { ordinals: ordinals.iter().copied().map(Ordinal).collect(), nodes: false, load: Load::Quiet }
+    Stop { ordinals: ordinals.iter().copied().map(Ordinal).collect(), nodes: false, load: Load::Quiet, leave: Leave::EitherWay }
 }
 
 fn nothing() -> Beside {
@@ -242,10 +242,17 @@ fn worlds() -> impl Strategy<Value = (Snapshot, BTreeSet<u32>)> {
     })
 }
 
+#[test]
+fn how_the_server_was_once_founded_is_no_reason() {
+    let mut seen = healthy_galera();
+    files_of(&mut seen, 0).bootstrap_switches.push("flag --wsrep-new-cluster of the running server".into());
+    assert_eq!(can_stop(&seen, &pods(&[0]), &nothing()).answer(), Answer::Yes);
+}
+
 proptest! {
     #[test]
     fn after_a_yes_the_rest_is_a_majority_and_has_a_synced_donor((seen, stop) in worlds(), nodes: bool) {
-        let stop = Stop { ordinals: stop.into_iter().map(Ordinal).collect(), nodes, load: Load::Quiet };
+        let stop = Stop { ordinals: stop.into_iter().map(Ordinal).collect(), nodes, load: Load::Quiet, leave: Leave::EitherWay };
         if can_stop(&seen, &stop, &nothing()).answer() == Answer::Yes {
             let groups = Groups::of(&seen);
             let primaries: Vec<_> = groups.primaries().collect();

@@ -34,6 +34,10 @@ const WRITE: &str = include_str!("write.sh");
 /// Marks a data directory as one whose data must not be trusted, whatever runs on it.
 const RESET: &str = include_str!("reset.sh");
 
+/// Asks the server of an image for its version.
+const TRY: &str = "for server in mariadbd mysqld /usr/sbin/mariadbd /opt/bitnami/mariadb/sbin/mariadbd /opt/bitnami/mariadb/sbin/mysqld; do \
+                   command -v \"$server\" >/dev/null 2>&1 && exec \"$server\" --no-defaults --version; done; echo 'no server program is in the usual places'";
+
 /// `spec.template` of the set, and what of the set shapes its pods.
 #[derive(Clone, Copy, Debug)]
 pub struct Template<'a> {
@@ -77,6 +81,34 @@ impl Template<'_> {
     pub fn resetter(&self, ordinal: Ordinal, pod: Option<&Pod>, datadir: &str) -> Result<Helper, String> {
         let command = json!(["sh", "-c", RESET, "reset", datadir, Grastate::distrusted().to_string()]);
         self.changer(ordinal, Kind::Reset, pod, datadir, &command)
+    }
+
+    /// A helper that starts `image` without any volume.
+    ///
+    /// # Errors
+    /// Why it cannot be made, as one sentence.
+    pub fn trier(&self, image: &str) -> Result<Helper, String> {
+        let (database, kind, ordinal) = (self.database()?, Kind::Try, Ordinal(self.set.start));
+        let mut container = small(database, image, &json!(["sh", "-c", TRY]), Vec::new(), true);
+        if !database["imagePullPolicy"].is_null() {
+            container["imagePullPolicy"] = database["imagePullPolicy"].clone();
+        }
+        let mut spec = self.pod_spec(None);
+        spec["containers"] = json!([container]);
+        spec["activeDeadlineSeconds"] = json!(kind.lifetime().as_secs());
+        let name = helper_name(&self.set.name, ordinal, kind);
+        let (job, containers) = (self.job(&name, kind, &spec), vec![CONTAINER.to_owned()]);
+        Ok(Helper {
+            job,
+            name,
+            ordinal,
+            kind,
+            claims: Vec::new(),
+            node: None,
+            mounts: Vec::new(),
+            image: image.to_owned(),
+            containers,
+        })
     }
 
     fn changer(&self, ordinal: Ordinal, kind: Kind, pod: Option<&Pod>, datadir: &str, command: &Value) -> Result<Helper, String> {

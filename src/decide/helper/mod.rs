@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::model::grastate::Grastate;
 use crate::model::names::Ordinal;
+use crate::model::version::Version;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
 pub use plan::{Plan, inspections, recoveries, unread};
@@ -28,6 +29,8 @@ pub enum Kind {
     Write,
     /// Takes the position from a data directory, so that its server asks for a full copy.
     Reset,
+    /// Starts an image and asks its server for its version; it mounts nothing.
+    Try,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Recover => "recover",
             Self::Write => "write",
             Self::Reset => "reset",
+            Self::Try => "try",
         }
     }
 
@@ -46,6 +50,8 @@ impl Kind {
     pub const fn lifetime(self) -> Duration {
         match self {
             Self::Inspect | Self::Write | Self::Reset => Duration::from_secs(120),
+            // Its image may have to be pulled first.
+            Self::Try => Duration::from_secs(300),
             // InnoDB crash recovery of a gigabyte of redo takes seconds; a lock is waited for 30 s.
             Self::Recover => Duration::from_secs(600),
         }
@@ -128,6 +134,19 @@ pub fn accepted(helper: &Helper, stored: &Value) -> Result<(), String> {
         return Err("something in the cluster makes a volume of its helper pod writable".to_owned());
     }
     Ok(())
+}
+
+/// The version in the log of a pod that has tried an image.
+///
+/// # Errors
+/// There is none, as one sentence.
+pub fn version(log: &str) -> Result<Version, String> {
+    let told = log.lines().find_map(|line| line.split_once(" Ver ")?.1.split_whitespace().next());
+    let told = told.ok_or_else(|| {
+        let said = log.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing");
+        format!("no MariaDB server in it tells its version: {said}")
+    })?;
+    told.parse()
 }
 
 /// What the log of a writer says of its `change`.

@@ -7,7 +7,8 @@ use crate::decide::rules::operations as rules;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
-use super::plan::{Choice, Founder, Loss, Range, Refusal};
+use super::memo::{Choice, Founder};
+use super::plan::{Loss, Range, Refusal};
 
 /// The chosen member as the founder, and what is lost by it; or why it must not be.
 pub fn founder(seen: &Snapshot, choice: &Choice, election: &Election) -> Result<(Founder, Option<Loss>), Refusal> {

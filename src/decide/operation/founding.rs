@@ -15,7 +15,8 @@ use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::ClusterStatus;
 
 use super::gates::{AGREE, JOIN, LEAVE, galera, leaving, together, wait};
-use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
+use super::memo::{Founder, Memo};
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::recover::reading;
 
 /// The name of the pod that founds the cluster on an ordinal's volume: none that a StatefulSet adopts.

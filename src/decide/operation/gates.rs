@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::decide::can_stop::{Beside, Reason, Stop, Weight, can_stop};
+use crate::decide::exit::unobserved;
 use crate::decide::rules::operations as rules;
-use crate::model::fact::Fact;
+use crate::model::fact::{Fact, Why};
 use crate::model::galera::{Groups, Who};
 use crate::model::kubernetes::Pod;
 use crate::model::names::Ordinal;
@@ -14,8 +16,9 @@ use crate::model::server::Galera;
 use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::{ClusterStatus, LocalState};
 
+use super::memo::Memo;
 use super::operator;
-use super::plan::{Decision, Memo, Range, Refusal};
+use super::plan::{Decision, Range, Refusal};
 
 /// How long the controller may take to act on a change of the set.
 pub const CONTROLLER: Duration = Duration::from_secs(60);
@@ -31,12 +34,36 @@ pub fn wait(why: impl Into<String>, limit: Duration) -> Decision {
     Decision::Wait { why: why.into(), limit }
 }
 
+/// Whether everything that is needed was seen.
+///
+/// # Errors
+/// What was not, and why.
+pub fn observed(seen: &Snapshot) -> Result<(), Why> {
+    let Some(gap) = unobserved(seen).needed.into_iter().next() else { return Ok(()) };
+    Err(match (gap.pod, gap.why) {
+        (None, why) | (_, why @ Why::Forbidden(_)) => why,
+        (Some(pod), why) => Why::Failed(format!("{pod}: {why}")),
+    })
+}
+
 /// Whether exactly `members` form the one Primary component of `history`, each of them Synced and none else in it. Judged by
 /// the set of members and not by its size: a second cluster is Primary and Synced, too (safety A7).
 ///
 /// # Errors
 /// What is missing, in words that follow "waiting: ".
 pub fn together(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid) -> Result<(), String> {
+    gathered(seen, members, history, |_| false)
+}
+
+/// The same, where an arbitrator may be in the group: a vote without data.
+///
+/// # Errors
+/// As [`together`].
+pub fn together_or_arbitrated(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid) -> Result<(), String> {
+    gathered(seen, members, history, |who| who == Who::Arbitrator)
+}
+
+fn gathered(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid, welcome: fn(Who) -> bool) -> Result<(), String> {
     for ordinal in members {
         synced(seen, *ordinal, history)?;
     }
@@ -45,7 +72,7 @@ pub fn together(seen: &Snapshot, members: &BTreeSet<Ordinal>, history: Uuid) -> 
     let [one] = primaries[..] else {
         return Err("the members do not see each other in one primary component yet".to_owned());
     };
-    if let Some(other) = one.others.first() {
+    if let Some(other) = one.others.iter().find(|other| !welcome(other.who)) {
         return Err(match other.who {
             Who::Arbitrator => "an arbitrator (garbd) is in the group".to_owned(),
             Who::Silent(ordinal) | Who::Elsewhere(ordinal) => {
@@ -93,6 +120,27 @@ pub fn synced(seen: &Snapshot, ordinal: Ordinal, history: Uuid) -> Result<(), St
         return Err(format!("{name} is desynced"));
     }
     Ok(())
+}
+
+/// What `can-stop` says against a stop, budgets and volumes left aside.
+///
+/// # Errors
+/// Nothing speaks against it, and something that it would take is not known.
+pub fn against(seen: &Snapshot, stop: &Stop) -> Result<Vec<String>, Why> {
+    let beside = Beside { budgets: Fact::Unknown(Why::NotAsked), volumes: Fact::Unknown(Why::NotAsked) };
+    let decision = can_stop(seen, stop, &beside);
+    let whole = decision.whole.iter().map(|reason| (None, reason));
+    let all =
+        || whole.clone().chain(decision.pods.iter().flat_map(|(pod, reasons)| reasons.iter().map(move |one| (Some(pod), one))));
+    let told = |(pod, reason): (Option<&Ordinal>, &Reason)| match pod.filter(|_| stop.ordinals.len() > 1) {
+        Some(pod) => format!("{}: {}", seen.pod_name(*pod), reason.text),
+        None => reason.text.clone(),
+    };
+    let against: Vec<String> = all().filter(|(_, reason)| reason.weight == Weight::Against).map(told).collect();
+    match all().find(|(_, reason)| reason.weight == Weight::Unknown) {
+        Some(unknown) if against.is_empty() => Err(Why::Failed(told(unknown))),
+        _ => Ok(against),
+    }
 }
 
 /// Galera's own words of one ordinal.

@@ -13,7 +13,8 @@ use crate::model::names::Ordinal;
 use crate::model::operator::Steering;
 
 use super::Goal;
-use super::plan::{Action, Closed, Memo, Plan, Range, Step, StepId};
+use super::memo::{Closed, Memo};
+use super::plan::{Action, Plan, Range, Step, StepId};
 
 /// Finished operations that are kept, in short form.
 pub const KEPT: usize = 10;
@@ -103,7 +104,14 @@ impl Operation {
     #[must_use]
     pub fn ordinal(&self) -> Option<Ordinal> {
         let chosen = self.memo.recovery.choice.as_ref().map(|choice| choice.ordinal);
-        self.memo.rebuild.as_ref().map(|rebuild| rebuild.ordinal).or(chosen)
+        let restarted = self.memo.restart.as_ref().and_then(|restart| restart.only);
+        self.memo.rebuild.as_ref().map(|rebuild| rebuild.ordinal).or(chosen).or(restarted)
+    }
+
+    /// Whether nothing was begun that could be taken back, or would have to be finished.
+    #[must_use]
+    pub fn has_changed_nothing(&self) -> bool {
+        self.begun.iter().all(|step| step.act.finds_out())
     }
 
     /// Whether it can still be taken back.
@@ -116,14 +124,22 @@ impl Operation {
     pub fn begin(&mut self, step: &Step, at: Timestamp) {
         self.steps_are_done(&step.id);
         if self.begun.last().is_none_or(|last| last.id != step.id) {
-            let back = self.aborting || step.id.starts_with("settle ");
+            // What an emergency ends is no way to go back over, either.
+            let back = self.aborting || step.emergency || step.id.starts_with("settle ");
             self.begun.push(Begun { back, ..Begun::new(step, at) });
         }
         if let Some((from, to)) = step.act.range() {
             self.memo.ranges = vec![from, to];
+            if let Some(scale) = &mut self.memo.scale {
+                scale.reached = scale.reached.max(to.end());
+            }
         }
         if let Some((from, to)) = step.act.steering() {
             self.memo.steerings = vec![from.clone(), to.clone()];
+        }
+        if let (Action::Rollout { from, to, revision }, Some(upgrade)) = (&step.act, &mut self.memo.upgrade) {
+            upgrade.rollouts = vec![from.clone(), to.clone()];
+            upgrade.revision.clone_from(revision);
         }
         if let (true, Action::DeletePods { ordinals }) = (step.unasked, &step.act) {
             self.memo.restarted.extend(ordinals);
@@ -179,6 +195,10 @@ pub enum Outcome {
     Aborted,
     /// Its StatefulSet was deleted while it was unfinished.
     Orphaned,
+    /// It ended before anything was changed.
+    Refused,
+    /// Another one was begun in its place.
+    Replaced,
 }
 
 /// A finished operation.
@@ -191,15 +211,35 @@ pub struct Past {
     pub ended: Timestamp,
     pub outcome: Outcome,
     pub steps: u32,
+    /// Of an upgrade that was left at a partition: what mariadb-operator's update strategy is to be again in the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
 }
 
 impl Journal {
+    /// The memo of a new operation, with what an earlier one has left to be done.
+    #[must_use]
+    pub fn reminds(&self, mut memo: Memo) -> Memo {
+        let last = self.history.iter().find(|past| past.goal == Goal::Upgrade).and_then(|past| past.strategy.clone());
+        // One that gives way to this one has not put it back.
+        let replaced = self.current.as_ref().and_then(|operation| operation.memo.upgrade.as_ref()?.strategy.clone());
+        if let (Some(upgrade), Some(strategy)) = (&mut memo.upgrade, replaced.or(last)) {
+            if upgrade.to.partition == 0 {
+                upgrade.to.strategy = Some(strategy.clone());
+            }
+            upgrade.strategy = Some(strategy);
+        }
+        memo
+    }
+
     /// Ends the current operation and puts it into the history.
     pub fn end(&mut self, outcome: Outcome, by: &str, at: Timestamp) {
         let Some(operation) = self.current.take() else { return };
         let steps = u32::try_from(operation.begun.len()).unwrap_or(u32::MAX);
-        self.history
-            .insert(0, Past { goal: operation.goal, by: by.to_owned(), started: operation.started, ended: at, outcome, steps });
+        let strategy = operation.memo.upgrade.as_ref().filter(|upgrade| upgrade.to.partition > 0);
+        let strategy = strategy.and_then(|upgrade| upgrade.strategy.clone());
+        let (goal, by, started) = (operation.goal, by.to_owned(), operation.started);
+        self.history.insert(0, Past { goal, by, started, ended: at, outcome, steps, strategy });
         self.history.truncate(KEPT);
     }
 }

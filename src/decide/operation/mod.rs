@@ -24,18 +24,23 @@
 pub mod bootstrap;
 mod choice;
 pub mod custody;
+pub mod formation;
 pub mod founding;
 pub mod gates;
 pub mod journal;
+pub mod memo;
 mod operator;
 pub mod plan;
 mod preflight;
 mod rebuild;
 mod recover;
+pub mod restart;
+mod scale;
 mod start;
 mod stop;
 mod suspension;
 mod undo;
+pub mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -50,10 +55,13 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use custody::Custody;
-use journal::Stopped;
-use plan::{Choice, Decision, Loss, Memo, Range, Refusal};
+use journal::{Operation, Stopped};
+use memo::{Choice, Memo};
+use plan::{Action, Decision, Loss, Range, Refusal, Step};
 
 pub use founding::bootstrap_name;
+use scale::set_back;
+pub use scale::{Scale, Volumes, kept};
 pub use undo::undo;
 
 /// What an operation is to reach.
@@ -70,10 +78,16 @@ pub enum Goal {
     Rebuild,
     /// The same, founded by the member that the user chooses.
     Bootstrap,
+    /// Another number of members, one by one.
+    Scale,
     /// mariadb-operator does nothing for the cluster.
     Suspend,
     /// It works on it again.
     Unsuspend,
+    /// Another image, one pod after the other.
+    Upgrade,
+    /// Every pod, or one, made anew.
+    Restart,
 }
 
 impl Goal {
@@ -86,8 +100,11 @@ impl Goal {
             Self::Recover => "galera recover",
             Self::Rebuild => "rebuild",
             Self::Bootstrap => "galera bootstrap",
+            Self::Scale => "scale",
             Self::Suspend => "suspend",
             Self::Unsuspend => "unsuspend",
+            Self::Upgrade => "upgrade",
+            Self::Restart => "restart",
         }
     }
 
@@ -99,6 +116,13 @@ impl Goal {
     /// Whether the cluster runs in the end.
     const fn founds(self) -> bool {
         matches!(self, Self::Start | Self::Recover | Self::Bootstrap)
+    }
+
+    /// Whether the first step rests on how the servers stand to each other now: for 6.3 s after a cut both halves say Primary
+    /// (safety G1).
+    #[must_use]
+    pub const fn settles(self) -> bool {
+        matches!(self, Self::Stop | Self::Rebuild | Self::Unsuspend | Self::Upgrade | Self::Restart | Self::Scale)
     }
 
     /// Whether pods are stopped or started.
@@ -117,15 +141,55 @@ pub struct Wish {
     pub new_volume: bool,
     /// What may be lost, in the words of the refusal that named it.
     pub accepted: Option<Loss>,
+    /// Of an upgrade: what to run; none: what the pod template says.
+    pub image: Option<String>,
+    /// Of an upgrade: the lowest ordinal that gets it; none: all.
+    pub partition: Option<u32>,
+    /// Of an upgrade: a long-term series may be left out.
+    pub skips_lts: bool,
+    /// Of `scale`.
+    pub number: Option<Number>,
+}
+
+/// How many members there are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    pub replicas: u32,
+    /// How many there must be now.
+    pub current: Option<u32>,
+    pub volumes: Volumes,
+}
+
+impl Number {
+    fn flags(self) -> String {
+        let volumes = match self.volumes {
+            Volumes::Refuse => "",
+            Volumes::Reuse => " --reuse-pvcs",
+            Volumes::Prune => " --prune-pvcs",
+        };
+        format!(" --replicas {}{volumes}", self.replicas)
+    }
 }
 
 impl From<Goal> for Wish {
     fn from(goal: Goal) -> Self {
-        Self { goal, ordinal: None, new_volume: false, accepted: None }
+        let (ordinal, accepted, image, partition, number) = (None, None, None, None, None);
+        Self { goal, ordinal, new_volume: false, accepted, image, partition, skips_lts: false, number }
     }
 }
 
 impl Wish {
+    /// The command with what it needs, as it is typed.
+    #[must_use]
+    pub fn words(&self, set: &str) -> String {
+        let subject = self.ordinal.map_or_else(|| set.to_owned(), |ordinal| ordinal.pod(set));
+        let number = self.number.map_or_else(String::new, Number::flags);
+        let image = self.image.as_ref().map_or_else(String::new, |image| format!(" --image {image}"));
+        let partition = self.partition.map_or_else(String::new, |partition| format!(" --partition {partition}"));
+        let skips = if self.skips_lts { " --allow-lts-skip" } else { "" };
+        format!("{} {subject}{number}{image}{partition}{skips}", self.goal.verb())
+    }
+
     fn choice(&self) -> Option<Choice> {
         Some(Choice { ordinal: self.ordinal?, accepted: self.accepted.clone() })
     }
@@ -161,7 +225,7 @@ impl Beginning {
 /// # Errors
 /// A fact that is needed is not known.
 pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
-    if let Some(refusal) = preflight::anyone(wish.goal, seen, custody) {
+    if let Some(refusal) = preflight::anyone(wish, seen, custody) {
         return Ok(Beginning::Refuse(refusal));
     }
     if wish.goal.moves_pods()
@@ -175,7 +239,10 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
         Goal::Recover => operator::recovery(seen, stopped).unwrap_or_else(|| recover::begin(seen, None)),
         Goal::Bootstrap => recover::begin(seen, wish.choice()),
         Goal::Rebuild => rebuild::begin(wish, seen)?,
+        Goal::Scale => scale::begin(wish, seen)?,
         Goal::Suspend | Goal::Unsuspend => suspension::begin(wish.goal, seen, stopped)?,
+        Goal::Upgrade => upgrade::begin(wish, seen)?,
+        Goal::Restart => restart::begin(wish, seen)?,
     };
     Ok(if wish.goal.steers() { beginning.steered(seen) } else { beginning })
 }
@@ -190,16 +257,47 @@ pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why>
         Goal::Start => start::decide(seen, memo),
         Goal::Recover | Goal::Bootstrap => recover::decide(seen, memo),
         Goal::Rebuild => rebuild::decide(seen, memo),
+        Goal::Scale => scale::decide(seen, memo),
         Goal::Suspend | Goal::Unsuspend => suspension::decide(goal, seen, memo),
+        Goal::Upgrade => upgrade::decide(seen, memo),
+        Goal::Restart => restart::decide(seen, memo),
     }?;
     let decision = operator::out_of_the_way(seen, memo, decision);
     Ok(if goal.founds() { operator::given_back(seen, memo, decision) } else { decision })
 }
 
-/// The range of the set that is true of its pods now. A change that the controller has not acted on fires later, perhaps
-/// hours later (safety B7): when a wait is given up, the set is put back to this. `None`: it says so already.
+/// Whether two looks that ask for the same step are enough for it: the servers may say more between them.
+///
+/// # Errors
+/// What they do not confirm, in words that follow "waiting: ".
+pub fn confirmed(memo: &Memo, first: &Snapshot, second: &Snapshot) -> Result<(), String> {
+    let formation = memo.upgrade.as_ref().map(|upgrade| upgrade.formation);
+    let formation = formation.or_else(|| memo.restart.as_ref().map(|restart| restart.formation));
+    formation.map_or(Ok(()), |formation| formation.confirmed(first, second))
+}
+
+/// What takes back a change that the controller has not acted on: it would fire later, perhaps hours later (safety B7). When a
+/// wait is given up, the set is put back to what is true of its pods. `None`: it says so already, or says what is not ours.
 #[must_use]
-pub fn true_range(seen: &Snapshot) -> Option<Range> {
+pub fn settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
+    let memo = &operation.memo;
+    if let Some((from, to)) = memo.upgrade.as_ref().and_then(|upgrade| upgrade::settled_at(seen, upgrade)) {
+        let say = "close the partition again: what was not replaced is not replaced later";
+        let revision = memo.upgrade.as_ref().and_then(|upgrade| upgrade.revision.clone());
+        return Some(Step::new(format!("settle at partition {}", to.partition), say, Action::Rollout { from, to, revision }));
+    }
+    let (from, to) = (Range::of(&seen.objects.stateful_set), set_back(seen, memo)?);
+    // A pod that is missing for other reasons than a change of ours is to come back.
+    let changed = operation.begun.iter().any(|step| step.act.range().is_some());
+    if !changed || !memo.ranges.contains(&from) {
+        return None;
+    }
+    let say = "set the range back to what is true of the pods";
+    Some(Step::new(format!("settle at {} replicas", to.replicas), say, Action::Range { from, to }))
+}
+
+/// The range of the set that is true of its pods now. `None`: it says so already.
+fn true_range(seen: &Snapshot) -> Option<Range> {
     let now = Range::of(&seen.objects.stateful_set);
     let stays =
         |ordinal: &Ordinal, pod: &Pod| ordinal.0 >= now.start && pod.name == seen.pod_name(*ordinal) && pod.deletion.is_none();

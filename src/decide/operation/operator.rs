@@ -19,7 +19,8 @@ use crate::model::snapshot::Snapshot;
 use super::Beginning;
 use super::gates::{AGREE, JOIN, wait};
 use super::journal::Stopped;
-use super::plan::{Action, Decision, Memo, Plan, Range, Refusal, Step};
+use super::memo::Memo;
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 
 /// How long a pass of the operator may take that was under way when it was suspended: it waits for pods to stop and for jobs.
 pub(super) const PASS: Duration = Duration::from_secs(600);
@@ -45,6 +46,11 @@ pub(super) fn steered(seen: &Snapshot, mut memo: Memo) -> Memo {
         memo.range.replicas = view.spec.replicas;
     }
     memo
+}
+
+/// An operator owns the set, and what its object says cannot be read now.
+pub(super) fn is_unread(seen: &Snapshot) -> bool {
+    seen.objects.stateful_set.owner.as_ref().is_some_and(|owner| owner.operator().is_some()) && view(seen).is_none()
 }
 
 /// What the operator is told is not known: nothing is done and nothing is called done before it is.

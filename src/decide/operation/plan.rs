@@ -1,23 +1,19 @@
 //! Plans, steps and refusals: the words every decider speaks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::decide::finding::{Finding, NextCommand, Rule};
 use crate::decide::helper::StateChange;
-use crate::model::disk::Disk;
-use crate::model::fact::Why;
-use crate::model::grastate::Grastate;
 use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
 use crate::model::operator::Steering;
-use crate::model::recovered::Recovered;
-use crate::model::snapshot::Snapshot;
 
 use super::journal::Stopped;
+use super::memo::Founder;
+use super::upgrade::Rollout;
 
 /// What a decider answers.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +113,12 @@ impl Range {
         (self.start..self.start.saturating_add(self.replicas)).map(Ordinal)
     }
 
+    /// The first ordinal above it.
+    #[must_use]
+    pub const fn end(self) -> u32 {
+        self.start.saturating_add(self.replicas)
+    }
+
     #[must_use]
     pub const fn with(self, replicas: u32) -> Self {
         Self { replicas, ..self }
@@ -161,6 +163,21 @@ pub enum Action {
     Steer { from: Steering, to: Steering },
     /// Takes `safe_to_bootstrap: 1` out of the `grastate.dat` of a member that runs among others.
     Unflag { ordinal: Ordinal, datadir: String },
+    /// Starts an image in a pod without any volume, and asks its server for its version.
+    Try { image: String },
+    /// Sets the image in the pod template and the partition, in one change. `revision`: the one that the template had then, if it
+    /// is the one to go on with.
+    Rollout { from: Rollout, to: Rollout, revision: Option<String> },
+    /// Evicts a pod: a PodDisruptionBudget may refuse it (safety B9).
+    Evict { ordinal: Ordinal },
+    /// Makes a replica read-only, as mariadb-operator means it to be.
+    Close { ordinal: Ordinal },
+    /// Converts the system tables of one server to its version.
+    Convert { ordinal: Ordinal },
+    /// Lets a primary take writes again.
+    Open { ordinal: Ordinal },
+    /// Has mariadb-operator make another server the primary, without loss.
+    MovePrimary { to: Ordinal },
 }
 
 impl Action {
@@ -171,6 +188,22 @@ impl Action {
             Self::Range { from, to } => Some((*from, *to)),
             _ => None,
         }
+    }
+
+    /// Of a change of image or partition: what it was and what it becomes.
+    #[must_use]
+    pub const fn rollout(&self) -> Option<(&Rollout, &Rollout)> {
+        match self {
+            Self::Rollout { from, to, .. } => Some((from, to)),
+            _ => None,
+        }
+    }
+
+    /// Whether it only finds something out: nothing has to be taken back, or gone on with, where nothing else was begun. What
+    /// position recovery writes every start of the server would write, too.
+    #[must_use]
+    pub const fn finds_out(&self) -> bool {
+        matches!(self, Self::Try { .. } | Self::Read { .. } | Self::Inspect { .. } | Self::Recover { .. })
     }
 
     /// Of a change of what the operator is told: what it was and what it becomes.
@@ -230,212 +263,5 @@ impl Refusal {
     pub fn plugin(mut self, arguments: &str) -> Self {
         self.by_hand.push(NextCommand::Plugin(arguments.split(' ').map(str::to_owned).collect()));
         self
-    }
-}
-
-/// What the world cannot show any more, or not yet. Kept in the journal; no secret is ever part of it (safety E2).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Memo {
-    /// The range before the first step, or, of a start, before the stop.
-    pub range: Range,
-    /// `whenScaled` was `Delete` then.
-    pub deleted_claims: bool,
-    /// Of a stop and a start: who stops last and starts first. Of a recovery: whoever is elected, and nobody before.
-    #[serde(default)]
-    pub founder: Option<Founder>,
-    /// State files as the helper pods read them.
-    #[serde(default)]
-    pub closed: BTreeMap<Ordinal, Closed>,
-    /// Of a start: the position that the last one stopped at.
-    #[serde(default)]
-    pub stopped_at: Option<Closed>,
-    /// The values of the range that this operation may have left: the last one it wrote, and the one before if the answer to
-    /// that is unknown. Any other value is somebody else's.
-    pub ranges: Vec<Range>,
-    /// What mariadb-operator was told before the first step, or, of a start, before the stop; none: it does not come into this.
-    #[serde(default)]
-    pub steering: Option<Steering>,
-    /// What it may have been told by this operation, like `ranges`.
-    #[serde(default)]
-    pub steerings: Vec<Steering>,
-    /// What there is to write down or to remove of how it was stopped is so.
-    #[serde(default)]
-    pub recorded: bool,
-    /// A server was started on the files of the founder: what was known of them is no longer so.
-    #[serde(default)]
-    pub founded: bool,
-    /// The founder has ended once, and everything was read and elected anew (safety A8).
-    #[serde(default)]
-    pub begun_again: bool,
-    /// Joiners that were started once more because their first start came to nothing.
-    #[serde(default)]
-    pub restarted: BTreeSet<Ordinal>,
-    /// A pod that had to be stopped because it was about to be a second cluster.
-    #[serde(default)]
-    pub stray: Option<String>,
-    /// The image of each pod's database container before, by pod: what it really ran (safety B8).
-    #[serde(default)]
-    pub images: BTreeMap<String, String>,
-    /// `status.updateRevision` of the set: another one is another pod template.
-    pub revision: String,
-    /// Of a recovery: what it has found out.
-    #[serde(default)]
-    pub recovery: Recovery,
-    /// Of a rebuild.
-    #[serde(default)]
-    pub rebuild: Option<Rebuild>,
-}
-
-/// The member that gets a fresh copy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Rebuild {
-    pub ordinal: Ordinal,
-    /// The history of the others.
-    pub state_uuid: Uuid,
-    /// Those that were in the primary component when it began.
-    pub with: BTreeSet<Ordinal>,
-    /// uid of the pod that runs on the old data; none: there was no pod.
-    pub pod: Option<String>,
-    /// As its server's container showed it; none: it could not be asked.
-    pub datadir: Option<String>,
-    /// The position was taken from the data directory.
-    #[serde(default)]
-    pub reset: bool,
-    /// Claims that are lost with their node, and their uids: new ones come in their place. Without any the volume stays.
-    #[serde(default)]
-    pub claims: BTreeMap<String, String>,
-    /// What may be lost.
-    #[serde(default)]
-    pub accepted: Option<Loss>,
-}
-
-/// Who founds the cluster, and the history that must not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Founder {
-    pub ordinal: Ordinal,
-    pub state_uuid: Uuid,
-}
-
-impl Memo {
-    /// What is as it is now, and nothing learned yet.
-    #[must_use]
-    pub fn new(seen: &Snapshot) -> Self {
-        let set = &seen.objects.stateful_set;
-        let range = Range::of(set);
-        Self {
-            range,
-            deleted_claims: set.deletes_claims_when_scaled,
-            founder: None,
-            closed: BTreeMap::new(),
-            stopped_at: None,
-            ranges: vec![range],
-            steering: None,
-            steerings: Vec::new(),
-            recorded: true,
-            founded: false,
-            begun_again: false,
-            restarted: BTreeSet::new(),
-            stray: None,
-            images: images(seen),
-            revision: set.update_revision.clone(),
-            recovery: Recovery::default(),
-            rebuild: None,
-        }
-    }
-
-    /// Of an operation that knows from its beginning who founds the cluster.
-    ///
-    /// # Errors
-    /// The journal does not say so.
-    pub fn founder(&self) -> Result<Founder, Why> {
-        self.founder.ok_or_else(|| Why::Failed("the journal does not say who founds the cluster".to_owned()))
-    }
-}
-
-/// The image each database container really runs, by pod (safety B8).
-fn images(seen: &Snapshot) -> BTreeMap<String, String> {
-    let container = &seen.objects.stateful_set.layout.container;
-    let pods = seen.members.values().filter_map(|member| member.pod.as_ref());
-    pods.filter_map(|pod| {
-        // A container that never ran has none.
-        let own = pod.containers.iter().find(|known| known.name == *container && !known.image_id.is_empty())?;
-        Some((pod.name.clone(), own.image_id.clone()))
-    })
-    .collect()
-}
-
-/// What a recovery has found out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Recovery {
-    /// Data directories as they were read while nothing ran, and as they were written since.
-    #[serde(default)]
-    pub files: BTreeMap<Ordinal, Disk>,
-    /// What position recovery told.
-    #[serde(default)]
-    pub positions: BTreeMap<Ordinal, Recovered>,
-    /// The user's own choice of who founds the cluster; none: whoever is elected.
-    #[serde(default)]
-    pub choice: Option<Choice>,
-    /// It was waited for the members to find each other again, and they did not.
-    #[serde(default)]
-    pub waited: bool,
-    /// Members whose `grastate.dat` was put back.
-    #[serde(default)]
-    pub restored: BTreeSet<Ordinal>,
-}
-
-/// Who is to found the cluster whatever the election says, and what may be lost by that.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Choice {
-    pub ordinal: Ordinal,
-    #[serde(default)]
-    pub accepted: Option<Loss>,
-}
-
-/// A `grastate.dat` of a stopped member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Closed {
-    pub state_uuid: Uuid,
-    #[serde(with = "as_text")]
-    pub seqno: Option<u64>,
-    pub safe_to_bootstrap: bool,
-    /// A `gvwstate.dat` lies beside it: the server did not stop cleanly.
-    pub unclean: bool,
-}
-
-impl Closed {
-    #[must_use]
-    pub fn new(grastate: &Grastate, unclean: bool) -> Self {
-        let safe_to_bootstrap = grastate.safe_to_bootstrap == Some(true);
-        Self { state_uuid: grastate.uuid, seqno: grastate.seqno, safe_to_bootstrap, unclean }
-    }
-
-    /// As people read it.
-    #[must_use]
-    pub fn told(&self) -> String {
-        let seqno = self.seqno.map_or_else(|| "-1".to_owned(), |seqno| seqno.to_string());
-        let unclean = if self.unclean { ", gvwstate.dat present" } else { "" };
-        format!("{}:{seqno}, safe_to_bootstrap {}{unclean}", self.state_uuid, u8::from(self.safe_to_bootstrap))
-    }
-}
-
-/// 64-bit numbers are strings in documents: JavaScript and jq keep only 53 bits.
-mod as_text {
-    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
-
-    #[expect(clippy::ref_option, reason = "the form serde asks for")]
-    pub(super) fn serialize<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-        value.map(|value| value.to_string()).serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-        let text: Option<String> = Option::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }

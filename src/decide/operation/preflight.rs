@@ -3,25 +3,26 @@
 use crate::decide::rules::operations as rules;
 use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Claim, UpdateStrategy, VolumeSource};
+use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
-use super::Goal;
 use super::custody::{Autoscaler, Custody, GitOps};
 use super::plan::Refusal;
+use super::{Goal, Wish};
 
 /// A look lists the pods of the ordinals below this, in the range of the set or not: a pod above it that is on its way out
 /// would not be seen.
-const MOST_ORDINALS: u32 = 9;
+pub const MOST_ORDINALS: u32 = 9;
 
 /// Refusals that do not depend on what the servers say.
-pub fn anyone(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
-    managed(goal, seen, custody).or_else(|| if goal.moves_pods() { shape(goal, seen) } else { None })
+pub fn anyone(wish: &Wish, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
+    managed(wish, seen, custody).or_else(|| if wish.goal.moves_pods() { shape(wish.goal, seen) } else { None })
 }
 
 /// Somebody else writes the same fields (safety F3, D6).
-fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
-    let (name, verb) = (&seen.target.name, goal.verb());
-    if let Some(refusal) = owned(goal, seen) {
+fn managed(wish: &Wish, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
+    let (name, verb) = (&seen.target.name, wish.goal.verb());
+    if let Some(refusal) = owned(wish.goal, seen) {
         return Some(refusal);
     }
     match &custody.gitops {
@@ -33,7 +34,7 @@ fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
                 )
                 .because([format!("tracking of the StatefulSet: {application}")])
                 .kubectl(&format!("patch application {application} -n argocd --type merge -p {{\"spec\":{{\"syncPolicy\":null}}}}"))
-                .plugin(&format!("{verb} {name} --gitops-paused")),
+                .plugin(&format!("{} --gitops-paused", wish.words(name))),
             );
         }
         Some(GitOps::Flux { kind, name: by, namespace }) => {
@@ -44,7 +45,7 @@ fn managed(goal: Goal, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
                 )
                 .because([format!("labels of the StatefulSet: {kind} {by} in namespace {namespace}")])
                 .kubectl(&format!("patch {kind} {by} -n {namespace} --type merge -p {{\"spec\":{{\"suspend\":true}}}}"))
-                .plugin(&format!("{verb} {name} --gitops-paused")),
+                .plugin(&format!("{} --gitops-paused", wish.words(name))),
             );
         }
         None => {}
@@ -115,7 +116,7 @@ fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
         let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
         return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));
     }
-    if rolling_out(seen) {
+    if goal != Goal::Upgrade && rolling_out(seen) {
         return Some(
             Refusal::new(
                 &rules::ROLLOUT,
@@ -144,8 +145,16 @@ fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
 /// # Errors
 /// The claims are not known.
 pub fn claim_going(seen: &Snapshot) -> Result<Option<Refusal>, Why> {
+    going(seen, |_| true)
+}
+
+/// The same, of these ordinals.
+///
+/// # Errors
+/// The claims are not known.
+pub fn going(seen: &Snapshot, of: impl Fn(Ordinal) -> bool) -> Result<Option<Refusal>, Why> {
     let claims = seen.objects.claims.known().map_err(Clone::clone)?;
-    let of_set = claims.iter().filter(|claim| seen.objects.stateful_set.ordinal_of_claim(&claim.name).is_some());
+    let of_set = claims.iter().filter(|claim| seen.objects.stateful_set.ordinal_of_claim(&claim.name).is_some_and(&of));
     let going: Vec<&Claim> = of_set.filter(|claim| claim.deletion.is_some() || claim.deleted_with.is_some()).collect();
     if going.is_empty() {
         return Ok(None);

@@ -4,6 +4,7 @@
 //! Up to the election nothing is certain but the way to it. So the plan is confirmed twice: once to look, once to found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason};
 use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
@@ -18,7 +19,8 @@ use super::Beginning;
 use super::choice::{founder, unfit};
 use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
-use super::plan::{Action, Choice, Decision, Founder, Memo, Plan, Range, Recovery, Refusal, Step};
+use super::memo::{Choice, Founder, Memo, Recovery};
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
 
 pub(super) fn begin(seen: &Snapshot, choice: Option<Choice>) -> Beginning {
@@ -33,7 +35,7 @@ pub(super) fn begin(seen: &Snapshot, choice: Option<Choice>) -> Beginning {
             if let Some(refusal) = choice.as_ref().and_then(|choice| unfit(seen, choice)) {
                 return Beginning::Refuse(refusal);
             }
-            let recovery = Recovery { choice, ..Recovery::default() };
+            let recovery = Recovery { choice, began: Some(seen.taken), ..Recovery::default() };
             Beginning::Begin(Box::new(Memo { recovery, ..Memo::new(seen) }))
         }
         other => Beginning::Refuse(no_way(seen, &other)),
@@ -62,11 +64,7 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
 /// Nobody is elected yet.
 fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     if Groups::of(seen).primaries().next().is_some() {
-        // Somebody came up meanwhile: joining it is right, and a bootstrap would make a second cluster (safety A1).
-        return Ok(match route(seen) {
-            Route::Nothing if now == memo.range => Decision::Done,
-            other => Decision::Refuse(no_way(seen, &other)),
-        });
+        return Ok(lives(seen, memo, now));
     }
     if let Some(refusal) = claim_going(seen)? {
         return Ok(Decision::Refuse(refusal));
@@ -75,8 +73,11 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     if now.replicas > 0 {
         match route(seen) {
             Route::Bootstrap { alive } => notes.extend(stopped_too(seen, &alive)),
-            Route::Wait { then: Some(alive), .. } if memo.recovery.waited => notes.extend(stopped_too(seen, &alive)),
-            Route::Wait { why, limit, .. } => return Ok(wait(why, limit)),
+            Route::Wait { then: Some(alive), limit, .. } if has_waited(seen, memo, limit) => {
+                notes.extend(stopped_too(seen, &alive));
+            }
+            // Longer than they get to find each other: then it goes on, and does not end.
+            Route::Wait { why, limit, then } => return Ok(wait(why, if then.is_some() { 2 * limit } else { limit })),
             // A container that has just started cannot be asked for a moment.
             Route::Refused(finding) if finding.rule == &NO_PRIMARY_SEEN => return Err(Why::Failed(finding.summary)),
             other => return Ok(Decision::Refuse(no_way(seen, &other))),
@@ -139,6 +140,35 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
         Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, reasons))),
         Outcome::NotNeeded { .. } => Err(Why::Failed("a stopped cluster has a primary component".to_owned())),
     }
+}
+
+/// Somebody came up meanwhile: joining it is right, and a bootstrap would make a second cluster (safety A1). A stop that has begun
+/// is taken back.
+fn lives(seen: &Snapshot, memo: &Memo, now: Range) -> Decision {
+    if now != memo.range {
+        let say = format!("set replicas back to {}: the members have found each other again", memo.range.replicas);
+        let step = Step { unasked: true, ..Step::range("let every pod run", say, now, memo.range) };
+        return Decision::Go(Plan { steps: vec![step], ..Plan::default() });
+    }
+    match route(seen) {
+        // Not the founder that was chosen, and not its rows: nobody may call that done.
+        Route::Nothing | Route::Wait { .. } if memo.recovery.choice.is_some() => Decision::Refuse(no_way(seen, &Route::Nothing)),
+        Route::Nothing => match afterwards(seen, memo) {
+            steps if steps.is_empty() => Decision::Done,
+            steps => {
+                let steps = steps.into_iter().map(|step| Step { unasked: true, ..step }).collect();
+                Decision::Go(Plan { steps, ..Plan::default() })
+            }
+        },
+        Route::Wait { why, limit, .. } => wait(why, limit),
+        other => Decision::Refuse(no_way(seen, &other)),
+    }
+}
+
+/// Whether the members had their time to find each other again.
+fn has_waited(seen: &Snapshot, memo: &Memo, limit: Duration) -> bool {
+    let since = memo.recovery.began.and_then(|began| Duration::try_from(seen.taken.duration_since(began)).ok());
+    memo.recovery.waited || since.is_some_and(|since| since >= limit)
 }
 
 /// Servers that still run, without a quorum.

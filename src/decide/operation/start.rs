@@ -8,7 +8,8 @@ use super::Beginning;
 use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::changed_outside;
 use super::journal::Stopped;
-use super::plan::{Action, Closed, Decision, Founder, Memo, Plan, Range, Refusal, Step};
+use super::memo::{Closed, Founder, Memo};
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 
 pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
     let name = &seen.target.name;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::exit::unobserved;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
 use crate::model::names::Ordinal;
@@ -11,9 +10,10 @@ use crate::model::snapshot::Snapshot;
 use crate::model::topology::Topology;
 
 use super::Beginning;
-use super::gates::{AGREE, LEAVE, changed_outside, galera, leaving, together, wait};
+use super::gates::{AGREE, LEAVE, changed_outside, galera, leaving, observed, together, wait};
 use super::journal::Stopped;
-use super::plan::{Action, Decision, Founder, Memo, Plan, Range, Refusal, Step};
+use super::memo::{Founder, Memo};
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
 
 pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
@@ -25,12 +25,7 @@ pub(super) fn begin(seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginn
             None => format!("{name} runs no pod: replicas is 0, and how it was stopped was not recorded"),
         }));
     }
-    if let Some(gap) = unobserved(seen).needed.first() {
-        return Err(match (&gap.pod, &gap.why) {
-            (_, Why::Forbidden(_)) | (None, _) => gap.why.clone(),
-            (Some(pod), why) => Why::Failed(format!("{pod}: {why}")),
-        });
-    }
+    observed(seen)?;
     let topology = Topology::of(seen);
     match topology {
         Topology::Galera if range.replicas > 1 => {}
@@ -184,7 +179,7 @@ fn not_last(seen: &Snapshot, memo: &Memo, founder: Founder) -> Option<Refusal> {
 }
 
 /// Somebody else made the set one that deletes volumes.
-fn deletes_again(seen: &Snapshot) -> Refusal {
+pub(super) fn deletes_again(seen: &Snapshot) -> Refusal {
     let name = &seen.target.name;
     let summary = format!("somebody else has changed {name} meanwhile: stopping a member would delete its volume");
     let path = "spec.persistentVolumeClaimRetentionPolicy.whenScaled";

@@ -9,8 +9,9 @@ use crate::model::snapshot::Snapshot;
 
 use super::gates::{JOIN, galera, together, wait};
 use super::journal::Stopped;
+use super::memo::Memo;
 use super::operator::{PASS, giving_back, is_lost_to, left, next, stands_still, suspend, switch_left, view};
-use super::plan::{Decision, Memo, Plan, Range, Refusal};
+use super::plan::{Decision, Plan, Range, Refusal};
 use super::{Beginning, Goal};
 
 pub(super) fn begin(goal: Goal, seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {

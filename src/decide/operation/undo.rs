@@ -10,6 +10,8 @@ use super::gates::{JOIN, together, unobserved_change, wait};
 use super::journal::Operation;
 use super::operator;
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
+use super::scale;
+use super::upgrade;
 
 /// What to take back next.
 #[must_use]
@@ -20,12 +22,21 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     if !operation.can_abort() && back.is_some() {
         return Decision::Refuse(no_return(seen, operation));
     }
+    match operation.goal {
+        Goal::Upgrade => return upgrade::back(seen, operation),
+        // Pods that were restarted stay so.
+        Goal::Restart => return Decision::Done,
+        _ => {}
+    }
     if let Some(wait) = unobserved_change(seen) {
         return wait;
     }
     let steered = operation.begun.iter().any(|step| step.act.steering().is_some());
     if steered && operator::view(seen).is_none() {
         return operator::unread();
+    }
+    if let Some(wait) = scale::waits(seen, operation, back.as_deref()) {
+        return wait;
     }
     // The range is somebody else's by now: it is left alone.
     let back = back.unwrap_or_default();
@@ -37,7 +48,8 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
         return wait(why, JOIN);
     }
     let mut steps: Vec<Step> = files_back(seen, operation);
-    steps.extend(back.into_iter().map(|(from, to)| step(seen, from, to)));
+    steps.extend(scale::keeps(seen, operation, &back));
+    steps.extend(back.into_iter().map(|(from, to)| step(seen, operation, from, to)));
     let retained = operation.begun.iter().any(|step| step.act == Action::WhenScaled { delete: false });
     if retained && !set.deletes_claims_when_scaled {
         let say = "set whenScaled to Delete again, as it was before";
@@ -100,11 +112,14 @@ fn way_back(operation: &Operation, now: Range) -> Option<Vec<(Range, Range)>> {
     changes.first().filter(|(from, _)| *from == now).map(|_| Vec::new())
 }
 
-fn step(seen: &Snapshot, from: Range, to: Range) -> Step {
+fn step(seen: &Snapshot, operation: &Operation, from: Range, to: Range) -> Step {
     let told = |range: Range| format!("replicas {}, ordinals.start {}", range.replicas, range.start);
     let say = if to.replicas > from.replicas {
         let pod = seen.pod_name(Ordinal(to.start + to.replicas - 1));
-        format!("start {pod} again, and wait until it is Synced")
+        let replicates = operation.memo.scale.as_ref().is_some_and(|scale| scale.history.is_none());
+        format!("start {pod} again, and wait until it {}", if replicates { "answers" } else { "is Synced" })
+    } else if operation.goal == Goal::Scale {
+        format!("stop {} again, and wait until the others agree that it has left", seen.pod_name(Ordinal(to.end())))
     } else {
         format!("set the range back to {}", told(to))
     };
@@ -118,7 +133,10 @@ fn no_return(seen: &Snapshot, operation: &Operation) -> Refusal {
         Goal::Stop => "finish it, then start the cluster",
         Goal::Start | Goal::Recover | Goal::Bootstrap => "finish it, then stop the cluster",
         Goal::Suspend | Goal::Unsuspend => "run the opposite command",
+        Goal::Scale => "finish it, then scale back",
         Goal::Rebuild => "finish it, so that the member has a whole copy again",
+        Goal::Upgrade => "a newer server has opened data, or what was there before is not known; finish it",
+        Goal::Restart => "finish it",
     };
     let refusal = Refusal::new(
         &rules::NO_RETURN,

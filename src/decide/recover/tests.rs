@@ -3,6 +3,9 @@
 use uuid::Uuid;
 
 use crate::decide::election::Outcome;
+use crate::decide::operation::memo::{Choice, Memo};
+use crate::decide::operation::plan::Decision;
+use crate::decide::operation::{Goal, decide};
 use crate::decide::rules::{galera as rule, kubernetes};
 use crate::decide::verdict::tests::galera::{
     all_crash, inconsistent, limbo, no_sql_after_crash, nobody_primary, non_primary, out_of_view, transfer, two_left, zombie,
@@ -240,6 +243,15 @@ fn who_is_seen_waiting_for_the_others_is_given_a_while_and_no_more() {
     crate::model::testing::galera_of(&mut seen, 2).status.incoming_addresses.truncate(1);
     let Route::Wait { then, .. } = route(&seen) else { panic!("{:?}", route(&seen)) };
     assert_eq!(then, Some(BTreeSet::from([Ordinal(2)])));
+    // Also of an operation that began while their containers happened to have ended.
+    let begun = |seconds| {
+        let mut memo = Memo::new(&seen);
+        memo.recovery.began = seen.taken.checked_sub(jiff::SignedDuration::from_secs(seconds)).ok();
+        decide(Goal::Recover, &seen, &memo)
+    };
+    assert!(matches!(begun(100), Ok(Decision::Wait { .. })), "{:?}", begun(100));
+    let Ok(Decision::Go(plan)) = begun(130) else { panic!("{:?}", begun(130)) };
+    assert_eq!(plan.steps[0].id, "stop every pod");
 }
 
 #[test]
@@ -290,4 +302,30 @@ fn a_bootstrap_is_never_the_route_beside_a_server_that_is_or_may_be_primary() {
             Route::Refused(finding) => assert!(!finding.summary.is_empty()),
         }
     }
+}
+
+/// The members found each other after the stop had begun: they are let go on, and what was changed for the stop is put back.
+#[test]
+fn who_comes_back_while_it_is_stopped_is_let_go_on() {
+    let next = |seen: &Snapshot, memo: &Memo| match decide(Goal::Recover, seen, memo).unwrap() {
+        Decision::Go(plan) => plan.steps.into_iter().map(|step| (step.id, step.unasked)).collect(),
+        Decision::Wait { why, .. } => vec![(why, false)],
+        Decision::Done => Vec::new(),
+        Decision::Refuse(refusal) => panic!("{refusal:?}"),
+    };
+    let mut seen = healthy_galera();
+    let mut memo = Memo::new(&seen);
+    assert_eq!(next(&seen, &memo), []);
+    memo.ranges.push(memo.range.with(0));
+    let mut stopped = seen.clone();
+    stopped.objects.stateful_set.replicas = 0;
+    assert_eq!(next(&stopped, &memo), [("let every pod run".to_owned(), true)]);
+    memo.deleted_claims = true;
+    assert_eq!(next(&seen, &memo), [("restore whenScaled".to_owned(), true)]);
+    let mut chosen = memo.clone();
+    chosen.recovery.choice = Some(Choice { ordinal: Ordinal(2), accepted: None });
+    let Decision::Refuse(refusal) = decide(Goal::Bootstrap, &seen, &chosen).unwrap() else { panic!("not db-2 has founded it") };
+    assert_eq!(refusal.rule.code, "MDB712");
+    transfer(&mut seen, 2);
+    assert_eq!(next(&seen, &memo), [("db-2 is joining and receives data".to_owned(), false)]);
 }

@@ -213,4 +213,196 @@ members in any order, bootstraps a Galera cluster without a primary component by
 bootstrap that was left. So what is wrong is put right first, and the command that is printed does it.
 
 To let it act in spite of that set `spec.suspend` of the `MariaDB` object to false with kubectl.";
+
+    NOT_SETTLED = "MDB734", Error, "The cluster is not whole, so no pod of it is replaced",
+    "A pod is replaced only while all others are there and in step: every Galera member Synced in one component, every replica following \
+the primary, caught up and read-only, every pod Ready. Otherwise the restart of a healthy one could take the majority or the last good copy \
+away.
+
+`kubectl mariadb status` says what is wrong. Heal that first. A single member that does not serve is restarted with \
+`kubectl mariadb restart --pod POD`, and an image that does not start is replaced with `kubectl mariadb upgrade NAME --image ANOTHER`.";
+
+    VERSION_PATH = "MDB735", Error, "The image leaves out a long-term series",
+    "The vendor describes and tests upgrades from one long-term series to the next (10.6, 10.11, 11.4, 11.8, 12.3). A larger step often works, \
+and nobody has tried it with your data and configuration: removed options and changed defaults add up.
+
+Go step by step. Where a larger step was tried on a copy, `--allow-lts-skip` takes it.";
+
+    NOT_HELD = "MDB736", Error, "Kubernetes would not hold the other pods back",
+    "An upgrade is held by the partition of a rolling update: pods below it keep their image, even when they are restarted by somebody else. \
+With the update strategy `OnDelete` there is no partition, and every pod that restarts for any reason takes the newest template. With \
+`maxUnavailable` above 1 Kubernetes takes several pods down at once.
+
+The command that is printed changes the strategy; that alone restarts nobody as long as all pods are of the newest revision.";
+
+    DOES_NOT_COME_UP = "MDB737", Error, "A pod that was replaced does not come up",
+    "The pod has the new image, and its container cannot be created, or ends again and again; or its server is another version than the image \
+was when it was tried. The partition holds all others on what they run; the cluster goes on without this pod.
+
+If the image is wrong, name another one: `kubectl mariadb upgrade NAME --image ANOTHER`. If the old one is to come back and the series is the \
+same, `kubectl mariadb operation abort NAME`. If it is the data or the configuration of this pod, its log says so; when that is mended, \
+`kubectl mariadb operation resume NAME` goes on.";
+
+    IMAGE_UNUSABLE = "MDB738", Error, "The image cannot be used",
+    "Before anything is changed the image is started once in a pod without any volume, on the nodes where the servers may run, and its server \
+is asked for its version. That failed: the image cannot be pulled, or there is no MariaDB server in it. Nothing was changed.";
+
+    PRIMARY_NOT_LAST = "MDB739", Error, "The primary would be newer than its replicas",
+    "A replica may be newer than its primary, not the other way round: what the newer one writes the older one may not understand. Kubernetes \
+replaces pods from the highest ordinal down, so the primary has to be the lowest ordinal, and is replaced after all of its replicas.
+
+Make the pod with the lowest ordinal the primary first, and move the clients with it.";
+
+    UNSAID = "MDB740", Error, "It is not said what is to be rolled out",
+    "`--image` names the image that the database container is to run. It may be left out only to go on with a rollout that was held by a \
+partition. `--partition` names the lowest ordinal that gets it: with pods db-0 to db-2, `--partition 2` replaces db-2 alone.";
+
+    DOWNGRADE = "MDB741", Error, "An older server must not open the data of a newer one",
+    "A server of a newer series converts the data it opens, and the server itself does not stop an older one from starting on them (seen with \
+11.8 and 10.11): what it makes of them is not known. No flag changes that.
+
+A pod that a newer series has opened goes back by a fresh copy of an older backup, not by an image. Pods that were not upgraded yet stay as \
+they are: nothing has to be done for that.";
+
+    OPENS_ITSELF = "MDB742", Error, "A replica would come back as a server that takes writes",
+    "Its configuration does not set `read_only`, so it is on only because somebody set it while the server ran: after a restart clients could \
+write there, and what they write the primary never gets. Set `read_only=ON` in the configuration of all servers of the set; the one that is \
+the primary is opened by hand or by an operator.";
+    OPERATOR_SCALES = "MDB745", Error, "mariadb-operator scales its clusters itself",
+    "The StatefulSet belongs to a `MariaDB` object, and only what is written there lasts. The operator does not scale one member at a time: it \
+adds or removes all pods of the difference at once, allows odd numbers only (`replicasAllowEvenNumber` lifts that), and restarts every other \
+member of a Galera cluster afterwards, since its configuration lists them all. So this command does not step through it.
+
+The command that is printed asks the operator for it: `spec.replicas` of the `MariaDB` object, never `kubectl scale`, which skips its checks \
+and can leave it refusing its own work. Before that every member has to be well, no volume of an earlier member may lie where a new one comes, \
+and under writes replicas come one at a time. Wait until the object says Ready and Updated, and still does some seconds later.";
+
+    TO_ZERO = "MDB746", Error, "Scaling to 0 is a stop",
+    "With replicas at 0 the database is down, and which member stopped last decides who may start first. `scale` keeps no record of that, \
+and `replicas: 0` alone lets several stop at once.
+
+`kubectl mariadb stop NAME` stops the members in order, verifies that the last one holds everything and writes down which one that was; \
+`kubectl mariadb start NAME` brings back exactly that one first.";
+
+    OTHER_NUMBER = "MDB747", Error, "The set has another number of replicas than was expected",
+    "`--current-replicas` says how many replicas there must be now, as with `kubectl scale`: the number was another one when the command \
+was written down, and somebody has changed it since. Nothing is changed.
+
+Look at the cluster, and run the command again with the number of today, or without `--current-replicas`.";
+
+    NOT_SCALED = "MDB748", Error, "This cluster does not become larger or smaller by another number of pods",
+    "A single server, or servers that do not know each other, share no data. One pod more would be an empty, writable database beside the \
+first, and clients that reach it through the same Service would write there; one pod less would take rows away that nobody else has. Members \
+above ordinal 8 are not handled, either.
+
+To make a cluster of it, set up Galera or replication first. To remove one of several independent servers, move its data, and scale the \
+StatefulSet by hand.";
+
+    NO_SEED = "MDB749", Error, "A new replica would start from nothing",
+    "A pod more of a replicating set starts with an empty data directory. Unless the primary still has every binary log since its first day, \
+the replica stops with error 1236, or holds less than the others without a word. It needs a copy of the data with the GTID position of that \
+copy first.
+
+By hand: take a physical copy of a replica with `mariadb-backup --backup --slave-info` and prepare it; make the volume claim of the new \
+ordinal (the claim template's name, then the pod's name) and restore the copy into it; scale the StatefulSet by one; in the new server set \
+`gtid_slave_pos` to the position of the copy, then `CHANGE MASTER TO … MASTER_USE_GTID=slave_pos`, `START SLAVE`, and `read_only=ON`. \
+`kubectl mariadb status` says whether it follows the primary, and `kubectl mariadb sql NAME --on all` shows rows side by side.";
+
+    SCALE_NOT_NOW = "MDB750", Error, "The cluster cannot be scaled at this moment",
+    "A member is added or removed only when all members are Synced in one primary component, with nobody else that holds data in the group: \
+a member that leaves takes a vote with it, and one that joins has a vote before it has data and takes a copy from one of the others. The one \
+that leaves must not be a donor or a joiner, and the others must keep the majority without it.
+
+What stands against it is listed. Most of it passes: run the command again then. Heal the rest first; `kubectl mariadb status` says how.";
+
+    STALE_VOLUME = "MDB751", Error, "The volume of an earlier member lies where a new one is to come",
+    "A scale-in keeps volumes. A pod of the same ordinal gets the same volume again, with whatever is on it: the same history, from where \
+its server takes what it misses; half a copy; or another history, which a full copy erases without a word.
+
+`--reuse-pvcs` reads the volumes first and starts new members on them if they hold nothing that the cluster has not. `--prune-pvcs` reads \
+them, too, and deletes the claims. Without either nothing is started on them.";
+
+    VOLUME_FOREIGN = "MDB752", Error, "A volume holds what the cluster never had",
+    "Its data directory names another history (state UUID) than the cluster, or a database whose history nobody can tell. It may be all that \
+is left of another cluster, or of the side of a split brain that was given up. A server that starts on it joins by a full copy, which erases \
+it without a word, so it is never reused.
+
+Save it first if it counts: mount the claim in a pod of its own and dump it, or make a snapshot of the volume. Then \
+run the command that is printed: what you accept holds the positions, so that it fits no other loss. `-y` never implies it.";
+
+    VOLUME_AHEAD = "MDB753", Error, "A volume is ahead of the cluster",
+    "Its data directory has the same history as the cluster and a higher position: write sets that were acknowledged there and that no member \
+has. A server that starts on it gives up (\"Reversing history\"), and takes a full copy one restart later: the rows are gone then. So it is \
+neither reused nor deleted, whatever is accepted.
+
+Read those rows from that volume (mount the claim in a pod of its own, start a server without Galera on a copy \
+of it) and write them to the cluster, and delete the claim by hand; or find out how the cluster came to run without them: it may have been \
+founded from a member that was behind.";
+
+    SERVER_NEEDED = "MDB754", Error, "A server that is needed would be removed",
+    "The highest ordinals leave a replicating set first. Among them is the primary, a server that others copy from, or the last replica that \
+follows the primary: without it clients cannot write, others stop, or there is only one copy left.
+
+Make a server with a lower ordinal the primary, let the others copy from it, or repair the replicas that are to stay. Then run the command \
+again.";
+    NOT_AS_WANTED = "MDB755", Error, "Not as many members run as are wanted, so no volume is left over",
+    "A volume is left over if its ordinal is not wanted any more. That cannot be told while the cluster is stopped or scaled to 0, while \
+Kubernetes has not acted on the last change of the set, or while mariadb-operator was told to run more members than it does now: the \
+volumes may be all there is, or be wanted in the next minute.
+
+Start the cluster, or let the change come to its end, and run the command again.";
+
+    SURVIVORS_UNWELL = "MDB756", Error, "The members that go on are not all well, so no left-over volume is deleted",
+    "A left-over volume may go because the members hold all that it holds. That is judged in two looks eight seconds apart, in which every \
+wanted member answers, is Ready and, with Galera, Synced in one primary component with nobody else in it, without an error that `status` \
+would name. While one of them is down a left-over volume may be the best copy there is.
+
+Make the cluster whole first; what is wrong with it is listed.";
+
+    VOLUMES_STAY = "MDB757", Error, "No left-over volume may go",
+    "Each was read by a short-lived pod, and each has a reason to be kept: its position is unknown, it holds another history, it is ahead of \
+the members, or somebody mounts it. Unknown is kept: the files of a replica that is stopped tell no GTID position, and those of a Galera \
+member that was killed no seqno. Whoever deletes such a volume may delete rows that nobody else has, the last trace of a split brain for \
+example.
+
+Save it first if it counts: a VolumeSnapshot, or a dump from a server that is started alone on a copy. Then run the command that is \
+printed: what you accept holds the claim and its position, so that it fits no other loss. `-y` never implies it.";
+
+    CLASS_EXPANDS_NOT = "MDB758", Error, "The storage class does not allow its volumes to be expanded",
+    "Kubernetes takes a larger request for a claim only if its StorageClass has `allowVolumeExpansion: true`, and the driver has to be able \
+to do it. Whoever runs the storage can switch it on for a class whose driver can; the claims that are there then follow the class.
+
+Otherwise move the members to another class one at a time: a claim template of the new class, and a fresh copy for each member.";
+
+    NEVER_SHRINKS = "MDB759", Error, "A volume never shrinks",
+    "The size that was asked for is less than what a claim asks for already. Kubernetes refuses that, and no driver does it.
+
+For smaller volumes give each member a fresh copy on a new, smaller one.";
+
+    SIZE_OF_OPERATOR = "MDB760", Error, "The size of the volumes belongs to mariadb-operator",
+    "On a cluster of mariadb-operator the size is said in the `MariaDB` object (`spec.storage.size`). When it is raised the operator patches \
+every claim with the label of its storage, also those of ordinals that are gone, deletes the StatefulSet without its pods and makes it anew \
+with the larger template. A claim that grew without it would have another size than the object says.
+
+The command that is printed raises it. There is no way back: the webhook refuses a smaller size, a class that cannot expand leaves it failing \
+for ever, and failover and recovery stand still until it is done.";
+
+    CLAIM_UNFIT = "MDB761", Error, "A volume claim cannot be expanded now",
+    "Before anything changes every claim of the wanted ordinals has to be there, bound to a volume, of a storage class, and not marked for \
+deletion, and no earlier expansion of it may have come to nothing. One that does not fit would end the command in the middle, with volumes of \
+different sizes.";
+
+    CHANGED_MEANWHILE = "MDB762", Error, "The cluster has changed, so the rest of the volumes was left alone",
+    "Before each volume the journal is written, and the set, its members and whoever mounts the volume are looked at again. Somebody scaled the \
+set, an operation was begun, a member is not well any more, or the claim is another one. What was done before stands; nothing more is done.
+
+See how the cluster stands with `status` and `operation show`, and run the command again.";
+
+    NOT_EXPANDED = "MDB763", Error, "A volume was not expanded, so the rest was left alone",
+    "Kubernetes took the larger request, and the storage did not follow: the driver says that it cannot, or it did not come in time. The request \
+stays, for Kubernetes goes on trying; a request that the storage can never meet may be lowered again to anything above the size that the volume \
+has (Kubernetes 1.34 and later).
+
+The events of the claim say what the driver says. The claims that come after it were not touched. Run the command again when the cause is \
+gone: what is done already is not done again.";
 }

@@ -28,6 +28,7 @@ use super::exit::{Standing, database, standing};
 use super::finding::{Finding, NextCommand, Rule, Severity};
 use super::rules;
 
+pub(in crate::decide) use kubernetes::before;
 pub use unmade::of_unmade;
 
 /// How a cluster is, in one word.

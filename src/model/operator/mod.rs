@@ -82,6 +82,9 @@ pub struct OperatorSpec {
     pub suspended: bool,
     /// `spec.updateStrategy.type`: `ReplicasFirstPrimaryLast` (the default), `RollingUpdate`, `OnDelete`, `Never`.
     pub update_strategy: Option<String>,
+    /// `spec.updateStrategy.rollingUpdate.partition`; heeded with `RollingUpdate` only.
+    #[serde(default)]
+    pub partition: Option<u32>,
     pub mode: Mode,
     /// `primary.podIndex` of the mode in use: the primary that is wanted.
     pub primary_index: Option<Ordinal>,

@@ -305,6 +305,7 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         asked: noon(),
         datadir: "/var/lib/mysql".to_owned(),
         initialised: true,
+        empty: false,
         grastate: grastate.map_or(StateFile::Absent, StateFile::Parsed),
         gvwstate: gvwstate.map_or(StateFile::Absent, StateFile::Parsed),
         transfer_markers: Vec::new(),

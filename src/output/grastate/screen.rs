@@ -159,6 +159,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
         Kind::Recover => "to recover positions that the files do not tell",
         Kind::Write => "to write a recovered position into grastate.dat",
         Kind::Reset => "to take the position from a data directory",
+        Kind::Try => "to try an image",
     };
     out.hanging(Vec::new(), Label::Heading, &format!("{pods} needed in namespace {} {purpose}:", target.namespace));
     for helper in helpers {
@@ -180,6 +181,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
             "They write: `mariadbd --wsrep-recover` does InnoDB's crash recovery in each data directory, as every start would. \
              It must not run beside a server: leave the set as it is meanwhile"
         }
+        Kind::Try => "It mounts nothing, and only asks a server for its version",
         Kind::Write | Kind::Reset => "They write: `grastate.dat`, and nothing else",
     };
     let text = format!(

@@ -166,6 +166,8 @@ const fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Done => "done",
         Outcome::Aborted => "taken back",
         Outcome::Orphaned => "its set was deleted",
+        Outcome::Refused => "refused, nothing was changed",
+        Outcome::Replaced => "another one took its place",
     }
 }
 

@@ -8,9 +8,10 @@ use crate::carry_out::journal::Unwritten;
 use crate::carry_out::operation::End;
 use crate::carry_out::prepare::held_by;
 use crate::decide::finding::NextCommand;
-use crate::decide::operation::Goal;
 use crate::decide::operation::journal::{Holder, Journal, Operation};
 use crate::decide::operation::plan::{Plan, Refusal};
+use crate::decide::operation::upgrade::told;
+use crate::decide::operation::{Goal, Wish, kept};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Exit, Failure, Kind};
 use crate::model::fact::Why;
@@ -35,7 +36,27 @@ pub struct Told<'a> {
     pub goal: Goal,
     /// Of a command about one pod.
     pub ordinal: Option<Ordinal>,
+    /// Of a change of their number: how many members there are to be.
+    pub replicas: Option<u32>,
+    /// The command, as it is typed; none: it was typed another time.
+    pub words: Option<String>,
     pub flags: OwnFlags,
+}
+
+impl<'a> Told<'a> {
+    /// Of a command that begins.
+    #[must_use]
+    pub fn of(target: &'a Target, wish: &Wish, flags: OwnFlags) -> Self {
+        let replicas = wish.number.map(|number| number.replicas);
+        Self { target, goal: wish.goal, ordinal: wish.ordinal, replicas, words: Some(wish.words(&target.name)), flags }
+    }
+
+    /// Of one that was begun.
+    #[must_use]
+    pub fn of_operation(target: &'a Target, operation: &Operation, flags: OwnFlags) -> Self {
+        let replicas = operation.memo.scale.as_ref().map(|scale| scale.replicas);
+        Self { target, goal: operation.goal, ordinal: operation.ordinal(), replicas, words: None, flags }
+    }
 }
 
 impl Told<'_> {
@@ -47,6 +68,10 @@ impl Told<'_> {
     /// The pod, or the whole cluster.
     fn subject(&self) -> String {
         self.ordinal.map_or_else(|| self.target.name.clone(), |ordinal| ordinal.pod(&self.target.name))
+    }
+
+    fn typed(&self) -> String {
+        self.words.clone().unwrap_or_else(|| format!("{} {}", self.goal.verb(), self.subject()))
     }
 
     /// `answers`: what the API server said to each step.
@@ -91,16 +116,14 @@ impl Told<'_> {
         let why = Why::from(denied.clone());
         let text = format!("the API server would not accept a step of this {}: {why}; nothing was changed", self.goal.verb());
         Some(
-            Failure::new(kind, text).hint(format!(
-                "see which one: {}",
-                self.line(&format!("{} {} --dry-run=server", self.goal.verb(), self.subject()))
-            )),
+            Failure::new(kind, text).hint(format!("see which one: {}", self.line(&format!("{} --dry-run=server", self.typed())))),
         )
     }
 
     #[must_use]
     pub fn question(&self) -> String {
-        format!("{} {} in namespace {}? [y/N] ", capital(self.goal.verb()), self.subject(), self.target.namespace)
+        let to = self.replicas.map_or_else(String::new, |replicas| format!(" to {replicas}"));
+        format!("{} {}{to} in namespace {}? [y/N] ", capital(self.goal.verb()), self.subject(), self.target.namespace)
     }
 
     #[must_use]
@@ -224,12 +247,21 @@ impl Told<'_> {
             }
         };
         let ended = match end {
-            End::Done(_) if operation.is_some_and(|operation| operation.aborting) => {
-                self.end("aborted", Exit::Ok, format!("The {verb} of {name} was taken back."))
+            End::Done(_) if self.goal == Goal::Restart && operation.is_some_and(|operation| operation.aborting) => {
+                let message = format!("The restart of {name} ended here: pods that were restarted stay so.");
+                self.end("aborted", Exit::Ok, message)
             }
+            End::Done(seen) if operation.is_some_and(|operation| operation.aborting) => {
+                let ended = self.end("aborted", Exit::Ok, format!("The {verb} of {name} was taken back."));
+                if self.goal == Goal::Scale { self.with_kept(ended, &seen) } else { ended }
+            }
+            End::Done(seen) if self.goal == Goal::Upgrade => self.upgraded(&seen, operation),
             End::Done(seen) => {
                 let before = operation.map(|operation| &operation.memo.images);
-                before.into_iter().flat_map(|before| other_images(before, &seen)).fold(self.done(journal), Ended::note)
+                before
+                    .into_iter()
+                    .flat_map(|before| other_images(before, &seen))
+                    .fold(self.done(operation, journal, &seen), Ended::note)
             }
             End::Stopped { after } => {
                 let after = after.map_or_else(|| "before the first step".to_owned(), |step| format!("after `{step}`"));
@@ -238,6 +270,11 @@ impl Told<'_> {
             End::TimedOut { waiting_for } => {
                 let message = format!("It took too long: {waiting_for}. The {verb} of {name} is unfinished.");
                 ways(self.end("timedOut", Exit::TimedOut, message))
+            }
+            // Where nothing was changed there is nothing to go on with.
+            End::Refused(mut refusal) if journal.current.is_none() => {
+                refusal.by_hand.retain(|command| !of_operation(command));
+                return self.refused(&refusal, false);
             }
             End::Refused(refusal) => return self.refused(&self.with_resume(refusal), true),
             End::Changed(plan) => {
@@ -257,14 +294,53 @@ impl Told<'_> {
 
     fn with_resume(&self, refusal: Refusal) -> Refusal {
         // A refusal that names one of them knows what leads on: the other may end in the same refusal.
-        let leads_on = |command: &NextCommand| matches!(command, NextCommand::Plugin(words) if words.first().is_some_and(|word| word == "operation"));
-        if refusal.by_hand.iter().any(leads_on) {
+        if refusal.by_hand.iter().any(of_operation) {
             return refusal;
         }
         refusal.plugin(&format!("operation resume {}", self.target.name))
     }
 
-    fn done(&self, journal: &Journal) -> Ended {
+    fn upgraded(&self, seen: &Snapshot, operation: Option<&Operation>) -> Ended {
+        let name = &self.target.name;
+        let Some(upgrade) = operation.and_then(|operation| operation.memo.upgrade.as_ref()) else {
+            return self.end("done", Exit::Ok, format!("{name} is upgraded."));
+        };
+        let ended = self.end("done", Exit::Ok, told(seen, upgrade));
+        match upgrade.to.partition.checked_sub(1) {
+            None => ended,
+            Some(below) => {
+                let next = seen.objects.stateful_set.start + below;
+                ended.next(self.line(&format!("upgrade {name} --partition {next}")))
+            }
+        }
+    }
+
+    /// With the volumes that lie outside of the range.
+    fn with_kept(&self, ended: Ended, seen: &Snapshot) -> Ended {
+        let (name, kept) = (&self.target.name, kept(seen));
+        if kept.is_empty() {
+            return ended;
+        }
+        let volumes = if kept.len() == 1 { "the volume" } else { "the volumes" };
+        let is = if kept.len() == 1 { "is" } else { "are" };
+        let message = format!("{}; {volumes} of {} {is} kept.", ended.message.trim_end_matches('.'), kept.join(", "));
+        Ended { message, ..ended }.next(self.line(&format!("pvc prune {name}")))
+    }
+
+    fn scaled(&self, operation: Option<&Operation>, seen: &Snapshot) -> Ended {
+        let (name, replicas) = (&self.target.name, seen.objects.stateful_set.replicas);
+        let members = if replicas == 1 { "1 member".to_owned() } else { format!("{replicas} members") };
+        let is_galera =
+            operation.and_then(|operation| operation.memo.scale.as_ref()).is_some_and(|scale| scale.history.is_some());
+        let synced = match (is_galera, replicas) {
+            (true, 1) => ", and it is Synced",
+            (true, _) => ", all Synced",
+            (false, _) => "",
+        };
+        self.with_kept(self.end("done", Exit::Ok, format!("{name} has {members}{synced}.")), seen)
+    }
+
+    fn done(&self, operation: Option<&Operation>, journal: &Journal, seen: &Snapshot) -> Ended {
         let name = &self.target.name;
         match (self.goal, &journal.stopped) {
             (Goal::Stop, Some(stopped)) => {
@@ -288,12 +364,23 @@ impl Told<'_> {
             (Goal::Unsuspend, _) => {
                 self.end("done", Exit::Ok, format!("mariadb-operator works on {name} again, and says that all is well."))
             }
+            (Goal::Upgrade, _) => self.end("done", Exit::Ok, format!("{name} is upgraded.")),
+            (Goal::Restart, _) => {
+                let whom = self.ordinal.map_or_else(|| format!("Every pod of {name}"), |ordinal| ordinal.pod(name));
+                self.end("done", Exit::Ok, format!("{whom} was restarted, and all are together again."))
+            }
+            (Goal::Scale, _) => self.scaled(operation, seen),
             (Goal::Rebuild, _) => {
                 let message = format!("{} has a fresh copy, and is Synced in the primary component of {name}.", self.subject());
                 self.end("done", Exit::Ok, message)
             }
         }
     }
+}
+
+/// `operation …`.
+fn of_operation(command: &NextCommand) -> bool {
+    matches!(command, NextCommand::Plugin(words) if words.first().is_some_and(|word| word == "operation"))
 }
 
 /// Pods that run another image than before, under the same name or not (safety B8).

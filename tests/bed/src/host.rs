@@ -17,7 +17,7 @@ use crate::progress::Progress;
 pub type Need = (&'static str, &'static str);
 
 /// What a running bed needs.
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 17] = [
     ("containerd", "containerd"),
     ("runc", "runc"),
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
@@ -34,6 +34,7 @@ const NEEDS: [Need; 16] = [
     ("setsid", "util-linux"),
     ("losetup", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.xfs", "xfsprogs"),
 ];
 
 /// Checks rights, installs missing programs, checks kernel features and room: everything a bed asks

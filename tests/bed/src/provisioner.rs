@@ -1,7 +1,7 @@
 //! Dynamic volumes: the provisioner `bed.local/dir`, which runs beside the control plane.
 //!
-//! A claim gets a folder on the node that its pod was scheduled to; with the parameter
-//! `kind: ext4` the folder is a file system of the requested size, so that it can really be full.
+//! A claim gets a folder on the node that its pod was scheduled to; with the parameter `kind: ext4` or `kind: xfs` the folder is a
+//! file system of the requested size, so that it can really be full. One of xfs can grow, where its class allows it.
 //! `kubectl` watches and writes; an event that fails comes again with the next list, every minute.
 
 use std::collections::BTreeMap;
@@ -48,6 +48,14 @@ struct Metadata {
 struct Claim {
     metadata: Metadata,
     spec: ClaimSpec,
+    #[serde(default)]
+    status: ClaimStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct ClaimStatus {
+    #[serde(default)]
+    capacity: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -144,8 +152,11 @@ fn claimed(bed: &Bed, claim: &Claim) -> Result<()> {
     let (Some(node), true) = (node, ours.is_some_and(|by| by == NAME)) else {
         return Ok(());
     };
-    if !claim.spec.volume_name.is_empty() || deletion_timestamp.is_some() {
+    if deletion_timestamp.is_some() {
         return Ok(());
+    }
+    if !claim.spec.volume_name.is_empty() {
+        return grown(bed, claim, node);
     }
     let class_name = &claim.spec.storage_class_name;
     let class = output(&mut bed.kubectl(&["get", "storageclass", class_name, "--output=json"]))?;
@@ -187,6 +198,32 @@ fn claimed(bed: &Bed, claim: &Claim) -> Result<()> {
     }
 }
 
+/// Does what a resizer does for a claim that asks for more than it has: the file system first, which grows while it is mounted, then
+/// the capacity of the volume and of the claim. Kubernetes takes a larger request only where the class allows it.
+fn grown(bed: &Bed, claim: &Claim, node: &str) -> Result<()> {
+    let (size, has) = (claim.spec.resources.requests.get("storage"), claim.status.capacity.get("storage"));
+    let (Some(size), Some(has)) = (size, has) else { return Ok(()) };
+    if bytes(size)? <= bytes(has)? {
+        return Ok(());
+    }
+    let (volume, Metadata { name, namespace, .. }) = (&claim.spec.volume_name, &claim.metadata);
+    let image = folder(bed, node, volume)?.with_extension("img");
+    fs::OpenOptions::new().write(true).open(&image)?.set_len(bytes(size)?)?;
+    let place = format!("/var/lib/{VOLUMES}/{volume}");
+    let script = format!(
+        "device=$(awk -v place={place} '$2 == place {{ print $1 }}' /proc/mounts); losetup -c $device && xfs_growfs {place}"
+    );
+    output(&mut bed.node_named(node)?.run(&["sh", "-c", &script])?)
+        .with_context(|| format!("The volume of {namespace}/{name} does not grow on {node}"))?;
+    let of_volume = serde_json::json!({"spec": {"capacity": {"storage": size}}}).to_string();
+    output(&mut bed.kubectl(&["patch", "persistentvolume", volume, "--type=merge", "--patch", &of_volume]))?;
+    let of_claim = serde_json::json!({"status": {"capacity": {"storage": size}}}).to_string();
+    let claims = ["patch", "persistentvolumeclaim", name, "--namespace", namespace, "--subresource=status"];
+    output(bed.kubectl(&claims).args(["--type=merge", "--patch", &of_claim]))?;
+    eprintln!("{namespace}/{name}: grown from {has} to {size}");
+    Ok(())
+}
+
 fn released(bed: &Bed, volume: &Volume) -> Result<()> {
     let annotations = &volume.metadata.annotations;
     let ours = annotations.get("pv.kubernetes.io/provisioned-by");
@@ -215,13 +252,17 @@ fn make(bed: &Bed, node: &str, volume: &str, kind: &str, size: &str) -> Result<(
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
     match kind {
         "dir" => Ok(()),
-        "ext4" => {
+        "ext4" | "xfs" => {
             let image = folder.with_extension("img");
             if !image.exists() {
                 let new = folder.with_extension("new");
                 fs::File::create(&new)?.set_len(bytes(size)?)?;
-                let options = ["-q", "-m", "0", "-E", "lazy_itable_init=1,nodiscard"];
-                output(command(&["mkfs.ext4"]).args(options).arg(&new))?;
+                // A mounted ext4 grows only for CAP_SYS_RESOURCE, which containers of continuous integration often lack.
+                let format: &[&str] = match kind {
+                    "xfs" => &["mkfs.xfs", "-q"],
+                    _ => &["mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,nodiscard"],
+                };
+                output(command(format).arg(&new))?;
                 fs::rename(&new, &image)?;
             }
             let place = format!("/var/lib/{VOLUMES}/{volume}");
@@ -231,7 +272,7 @@ fn make(bed: &Bed, node: &str, volume: &str, kind: &str, size: &str) -> Result<(
             output(&mut bed.node_named(node)?.run(&["sh", "-c", &script])?)?;
             Ok(())
         }
-        other => bail!("There is no kind {other:?} of volume; use dir or ext4."),
+        other => bail!("There is no kind {other:?} of volume; use dir, ext4 or xfs."),
     }
 }
 

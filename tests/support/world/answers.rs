@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::server::{Answer, Request};
-use super::{Cluster, Shared, World, objects, watches};
+use super::{Cluster, Shared, World, objects, volumes, watches};
 
 impl World {
     fn collect(&self, scope: Option<&str>, objects: impl Fn(&Cluster) -> Vec<Value>) -> Vec<Value> {
@@ -40,6 +40,7 @@ impl World {
             }
             "poddisruptionbudgets" => self.collect(scope, Cluster::budgets),
             "persistentvolumes" => self.collect(None, Cluster::volumes),
+            "storageclasses" => self.clusters.first().map(|cluster| cluster.volumes.class()).into_iter().collect(),
             "secrets" => {
                 let here = |secret: &&Value| scope.is_none_or(|namespace| secret["metadata"]["namespace"] == namespace);
                 self.secrets.iter().filter(here).cloned().collect()
@@ -73,6 +74,9 @@ impl Shared {
         };
         if let Some(refusal) = asked.refusal(&world) {
             return refusal;
+        }
+        if let Some(answer) = volumes::answer(&mut world, &asked, request) {
+            return answer;
         }
         if let Some(answer) = self.operations(&mut world, &asked, request) {
             return answer;

@@ -135,6 +135,11 @@ impl Session {
             self.warnings.clear();
             return true;
         }
+        if text == "SET GLOBAL read_only = OFF" {
+            world.lock().cluster(cluster).as_replication().server(ordinal).read_only = false;
+            (self.rows_affected, self.warnings) = (0, Vec::new());
+            return true;
+        }
         if text.starts_with("SET SESSION ") {
             return true;
         }

@@ -7,12 +7,15 @@ use super::controller::Controller;
 use super::galera::Galera;
 use super::operator::Operator;
 use super::replication::Replication;
+use super::rolling::Rolling;
+use super::volumes::Volumes;
 
 pub struct Cluster {
     pub namespace: String,
     pub name: String,
     pub replicas: u32,
     pub controller: Controller,
+    pub rolling: Rolling,
     pub partition: u32,
     pub image: String,
     pub version: String,
@@ -26,6 +29,7 @@ pub struct Cluster {
     pub warnings: Vec<(String, &'static str, &'static str)>,
     /// mariadb-operator manages it.
     pub operator: Option<Operator>,
+    pub volumes: Volumes,
 }
 
 pub enum Engine {
@@ -39,6 +43,21 @@ impl Engine {
         match self {
             Self::Galera(galera) => galera.runs(ordinal),
             Self::Gtid(replication) => replication.runs(ordinal),
+        }
+    }
+
+    /// A clean stop.
+    pub fn stop(&mut self, ordinal: u32) {
+        match self {
+            Self::Galera(galera) => galera.stop(ordinal),
+            Self::Gtid(replication) => replication.server(ordinal).running = false,
+        }
+    }
+
+    pub fn start(&mut self, ordinal: u32) {
+        match self {
+            Self::Galera(galera) => galera.start(ordinal),
+            Self::Gtid(replication) => replication.server(ordinal).running = true,
         }
     }
 }
@@ -66,6 +85,30 @@ pub struct Member {
     /// How often its pod, and its claim, were made anew.
     pub remade: u32,
     pub claims_remade: u32,
+}
+
+impl Member {
+    /// Running, on a volume of its own.
+    fn new(ordinal: u32) -> Self {
+        Self {
+            pod: Pod::Running { ready: true },
+            node: format!("n{}", ordinal % 3 + 1),
+            restarts: 0,
+            exec: ExecState::Answers,
+            sql: Sql::Answers,
+            uptime: 3600,
+            used_percent: 40,
+            claim_deleted: false,
+            switches: Vec::new(),
+            markers: Vec::new(),
+            grastate: None,
+            log: "",
+            has_claim: true,
+            claim_node: None,
+            remade: 0,
+            claims_remade: 0,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,38 +153,22 @@ pub enum Sql {
 
 impl Cluster {
     fn new(namespace: &str, name: &str, replicas: u32, engine: Engine) -> Self {
-        let member = |ordinal: u32| Member {
-            pod: Pod::Running { ready: true },
-            node: format!("n{}", ordinal % 3 + 1),
-            restarts: 0,
-            exec: ExecState::Answers,
-            sql: Sql::Answers,
-            uptime: 3600,
-            used_percent: 40,
-            claim_deleted: false,
-            switches: Vec::new(),
-            markers: Vec::new(),
-            grastate: None,
-            log: "",
-            has_claim: true,
-            claim_node: None,
-            remade: 0,
-            claims_remade: 0,
-        };
         Self {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             replicas,
             controller: Controller::default(),
+            rolling: Rolling::default(),
             partition: 0,
             image: "mariadb:11.8".to_owned(),
             version: "11.8.6".to_owned(),
             args: Vec::new(),
-            members: (0..replicas).map(|ordinal| (ordinal, member(ordinal))).collect(),
+            members: (0..replicas).map(|ordinal| (ordinal, Member::new(ordinal))).collect(),
             engine,
             disruptions_allowed: 1,
             warnings: Vec::new(),
             operator: None,
+            volumes: Volumes::default(),
         }
     }
 
@@ -169,6 +196,12 @@ impl Cluster {
         self.members.get_mut(&ordinal).expect("a member of this cluster")
     }
 
+    /// A member that was never there, without a pod, on a new and empty volume.
+    pub fn grow(&mut self, ordinal: u32) {
+        self.as_galera().add(ordinal);
+        self.members.insert(ordinal, Member { pod: Pod::Absent, ..Member::new(ordinal) });
+    }
+
     /// Its Galera; the test knows that it has one.
     pub fn as_galera(&mut self) -> &mut Galera {
         match &mut self.engine {
@@ -189,17 +222,11 @@ impl Cluster {
         self.replicas = replicas;
         let (running, down): (Vec<u32>, Vec<u32>) = self.members.keys().partition(|ordinal| self.engine.runs(**ordinal));
         for ordinal in running.into_iter().rev().filter(|ordinal| *ordinal >= replicas) {
-            match &mut self.engine {
-                Engine::Galera(galera) => galera.stop(ordinal),
-                Engine::Gtid(replication) => replication.server(ordinal).running = false,
-            }
+            self.engine.stop(ordinal);
             self.member(ordinal).pod = Pod::Absent;
         }
         for ordinal in down.into_iter().filter(|ordinal| *ordinal < replicas) {
-            match &mut self.engine {
-                Engine::Galera(galera) => galera.start(ordinal),
-                Engine::Gtid(replication) => replication.server(ordinal).running = true,
-            }
+            self.engine.start(ordinal);
             self.member(ordinal).pod = Pod::Running { ready: true };
         }
     }

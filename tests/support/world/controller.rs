@@ -26,6 +26,10 @@ pub struct Controller {
     pub stuck: Option<u32>,
     /// The founder ends once, when so many have joined it: evicted, which is a clean leave, or killed.
     pub founder_ends: Option<FounderEnds>,
+    /// No node has room for the pod of this ordinal.
+    pub no_room: Option<u32>,
+    /// The test lets claims be deleted.
+    pub prunes: bool,
     /// A pod of this ordinal founds a cluster of its own instead of joining.
     pub stray: Option<u32>,
     /// Volumes that outlive the node they were made for.
@@ -129,7 +133,7 @@ impl Cluster {
         for ordinal in std::mem::take(&mut self.controller.leaving) {
             // A server that crashed leaves what it left then.
             if self.engine.runs(ordinal) {
-                self.as_galera().stop(ordinal);
+                self.engine.stop(ordinal);
             }
             let member = self.member(ordinal);
             member.pod = Pod::Absent;
@@ -143,12 +147,16 @@ impl Cluster {
             self.members.iter().filter(|(_, member)| member.pod == CREATING).map(|(ordinal, _)| *ordinal).collect();
         for ordinal in creating {
             assert!(!self.engine.runs(ordinal), "two servers on the volume of {}", self.pod(ordinal));
+            if let Some(pod) = self.comes_up(ordinal) {
+                self.member(ordinal).pod = pod;
+                continue;
+            }
             if self.controller.stray == Some(ordinal) {
                 self.as_galera().cut(&[&[], &[ordinal]]);
                 self.as_galera().mark_safe(ordinal);
                 self.as_galera().found(ordinal, true);
             } else {
-                self.as_galera().start(ordinal);
+                self.start_server(ordinal);
             }
             if self.controller.stuck == Some(ordinal) {
                 self.controller.stuck = None;
@@ -177,11 +185,19 @@ impl Cluster {
         }
         let wanted: Vec<u32> = (self.controller.start..self.controller.start + self.replicas).collect();
         for ordinal in wanted {
-            if self.members.get(&ordinal).is_some_and(|member| member.pod == Pod::Absent) {
+            if !self.members.contains_key(&ordinal) {
+                self.grow(ordinal);
+            }
+            let room = self.controller.no_room != Some(ordinal);
+            if self.members[&ordinal].pod == Pod::Absent {
+                self.make(ordinal);
                 let member = self.member(ordinal);
-                member.pod = CREATING;
-                if !member.has_claim && member.claim_node.take().is_some() {
-                    (member.has_claim, member.node) = (true, "n1".to_owned());
+                member.pod = if room { CREATING } else { Pod::Pending("0/3 nodes are available: 3 Insufficient memory.") };
+                if !member.has_claim {
+                    if member.claim_node.take().is_some() {
+                        member.node = "n1".to_owned();
+                    }
+                    member.has_claim = true;
                     member.claims_remade += 1;
                     self.as_galera().wipe(ordinal);
                 }
@@ -192,6 +208,11 @@ impl Cluster {
                 return;
             }
         }
+        self.roll();
+    }
+
+    pub(super) fn leave(&mut self, ordinal: u32) {
+        self.controller.leaving.insert(ordinal);
     }
 
     pub fn is_leaving(&self, ordinal: u32) -> bool {
@@ -246,6 +267,7 @@ impl Cluster {
                 ("replace", "/spec/persistentVolumeClaimRetentionPolicy/whenScaled") => {
                     self.controller.deletes_claims = value == "Delete";
                 }
+                (operation, path) if self.patch_rollout(operation, path, value) => {}
                 other => panic!("no operation of this world: {other:?}"),
             }
         }
@@ -288,6 +310,7 @@ impl Shared {
                     cluster.controller.deletes_claims,
                     cluster.controller.generation,
                 );
+                let template = (cluster.image.clone(), cluster.partition, cluster.rolling.clone());
                 if cluster.patch(&body()).is_none() {
                     return Some(Answer::error(422, "the server rejected our request due to an error in our request"));
                 }
@@ -295,6 +318,7 @@ impl Shared {
                 if request.query("dryRun").is_some() {
                     let controller = &mut cluster.controller;
                     (cluster.replicas, controller.start, controller.deletes_claims, controller.generation) = old;
+                    (cluster.image, cluster.partition, cluster.rolling) = template;
                 }
                 Some(Answer::Json(object))
             }
@@ -306,8 +330,17 @@ impl Shared {
                     return Some(Answer::Json(claim));
                 }
                 let (set, ordinal) = name.strip_prefix("data-")?.rsplit_once('-')?;
-                world.cluster(set).member(ordinal.parse().unwrap()).claim_deleted = true;
+                super::volumes::delete(world.cluster(set), name, ordinal.parse().unwrap());
                 Some(Answer::Json(claim))
+            }
+            ("create", "pods/eviction", Some(name)) => {
+                let allowed =
+                    world.clusters.iter().any(|cluster| name.starts_with(&cluster.name) && cluster.disruptions_allowed > 0);
+                if !allowed {
+                    return Some(Answer::error(429, "Cannot evict pod as it would violate the pod's disruption budget."));
+                }
+                let options = body()["deleteOptions"].clone();
+                Some(delete(world, name, &options, request.query("dryRun") == Some("All")))
             }
             ("delete", "pods", Some(name)) => Some(delete(world, name, &body(), is_dry(request))),
             ("get", "pods", Some(name)) => world

@@ -99,6 +99,27 @@ impl Galera {
         made_up(0x9c00_0000 + self.incarnations, self.incarnations)
     }
 
+    /// A member on an empty volume, not started yet.
+    pub fn add(&mut self, ordinal: u32) {
+        let (gcomm, history) = (self.next_gcomm(), Uuid::nil());
+        let node = Node {
+            running: false,
+            side: 0,
+            gcomm,
+            history,
+            seqno: 0,
+            view: View::default(),
+            table: BTreeMap::new(),
+            grastate: Grastate { history, seqno: None, safe: false },
+            gvwstate: false,
+            marked: true,
+            empty: false,
+            copies: 0,
+            forced: BTreeMap::new(),
+        };
+        self.members.insert(ordinal, node);
+    }
+
     fn node(&mut self, ordinal: u32) -> &mut Node {
         self.members.get_mut(&ordinal).expect("a member of this cluster")
     }

@@ -1,6 +1,6 @@
 //! Helper pods: Jobs that are created here, the one pod of each, and what the API server would say to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ pub struct Helpers {
     pub nameless: bool,
     /// What is created is there, and the answer never comes.
     pub silent: bool,
+    /// Images that no node can get.
+    pub unpullable: BTreeSet<String>,
     /// How often each Job was asked for.
     asked: BTreeMap<String, u32>,
     /// Deletions are accepted and nothing goes.
@@ -47,9 +49,17 @@ impl Helpers {
         self.jobs.insert(job["metadata"]["name"].as_str().unwrap().to_owned(), job);
     }
 
+    /// The Job ends by its own deadline, and nobody has removed it yet.
+    pub fn end(&mut self, name: &str) {
+        let job = self.jobs.get_mut(name).expect("a Job of that name");
+        job["status"] = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]});
+    }
+
     /// The pods of all Jobs.
     pub fn pods(&self, namespace: Option<&str>) -> Vec<Value> {
-        let here = |job: &&Value| namespace.is_none_or(|namespace| job["metadata"]["namespace"] == namespace);
+        // The Job controller deletes the pod of a Job whose deadline has passed.
+        let lives = |job: &Value| job["status"]["conditions"][0]["status"] != "True";
+        let here = |job: &&Value| lives(job) && namespace.is_none_or(|namespace| job["metadata"]["namespace"] == namespace);
         self.jobs.values().filter(here).map(|job| self.pod(job)).collect()
     }
 
@@ -66,6 +76,11 @@ impl Helpers {
         let state = if ended { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
         let mut status = json!({"phase": if ended { "Succeeded" } else { "Running" },
             "containerStatuses": [{"name": "helper", "image": "i", "imageID": "i@sha256:1", "state": state}]});
+        let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+        if self.unpullable.contains(image) {
+            let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}});
+            status = json!({"phase": "Pending", "containerStatuses": [{"name": "helper", "image": image, "imageID": "", "state": state}]});
+        }
         if let Some(why) = self.unscheduled {
             status = json!({"phase": "Pending", "conditions":
                 [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}]});
@@ -197,6 +212,11 @@ fn log(world: &World, pod: &str) -> Answer {
     if let Some(job) = world.helpers.of_pod(pod) {
         let set = job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap();
         let cluster = world.clusters.iter().find(|cluster| cluster.name == set).unwrap();
+        if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "try" {
+            let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
+            let text = format!("mariadbd  Ver {}-MariaDB-log for Linux on x86_64 (Source)\n", cluster.version_in(image));
+            return Answer::Page(200, Box::leak(text.into_boxed_str()));
+        }
         let super::Engine::Galera(galera) = &cluster.engine else { panic!("only Galera has positions") };
         if matches!(job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str(), Some("write" | "reset")) {
             let text = galera.grastate(ordinal(job));

@@ -22,7 +22,9 @@ pub mod helpers;
 mod objects;
 mod operator;
 pub mod replication;
+pub mod rolling;
 mod sample;
+pub mod volumes;
 mod watches;
 
 pub use cluster::{Cluster, Engine, ExecState, Member, Pod, Sql};

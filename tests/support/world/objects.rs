@@ -31,13 +31,15 @@ impl Cluster {
                     "whenScaled": if self.controller.deletes_claims { "Delete" } else { "Retain" }, "whenDeleted": "Retain",
                 },
                 "selector": { "matchLabels": { "app": self.name } },
-                "updateStrategy": { "type": "RollingUpdate", "rollingUpdate": { "partition": self.partition } },
+                "updateStrategy": self.update_strategy(),
                 "template": { "metadata": { "labels": { "app": self.name } }, "spec": { "containers": [container] } },
-                "volumeClaimTemplates": [{ "metadata": { "name": "data" } }],
+                "volumeClaimTemplates": [{
+                    "metadata": { "name": "data" }, "spec": { "resources": { "requests": { "storage": "1Gi" } } },
+                }],
             },
             "status": {
                 "observedGeneration": self.observed_generation(), "replicas": self.replicas,
-                "currentRevision": self.revision(), "updateRevision": self.revision(),
+                "currentRevision": self.current_revision(), "updateRevision": self.update_revision(),
             },
         })
     }
@@ -46,12 +48,9 @@ impl Cluster {
         format!("uid-{}-{}", self.namespace, self.name)
     }
 
-    fn revision(&self) -> String {
-        format!("{}-1", self.name)
-    }
-
     pub fn pods(&self) -> Vec<Value> {
-        self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).chain(self.founder()).collect()
+        let own = self.members.keys().filter_map(|ordinal| self.pod_object(*ordinal)).chain(self.founder());
+        own.chain(self.volumes.guests(&self.namespace)).collect()
     }
 
     pub(super) fn pod_object(&self, ordinal: u32) -> Option<Value> {
@@ -64,7 +63,7 @@ impl Cluster {
             }
             Pod::Running { ready } => ("Running", json!({ "running": { "startedAt": CREATED } }), *ready, true),
         };
-        let name = self.pod(ordinal);
+        let (name, image) = (self.pod(ordinal), self.image_of(ordinal));
         let uid = uid(&name, member.remade);
         let mut conditions = vec![json!({ "type": "Ready", "status": if ready { "True" } else { "False" } })];
         if let Pod::Pending(message) = &member.pod {
@@ -76,7 +75,7 @@ impl Cluster {
             _ => json!({}),
         };
         let statuses = if node {
-            json!([{ "name": "mariadb", "image": self.image, "imageID": format!("{}@sha256:1", self.image), "ready": ready,
+            json!([{ "name": "mariadb", "image": image, "imageID": format!("{image}@sha256:1"), "ready": ready,
                 "restartCount": member.restarts, "state": state, "lastState": last }])
         } else {
             json!([])
@@ -87,13 +86,13 @@ impl Cluster {
                 "name": name, "namespace": self.namespace, "uid": uid, "creationTimestamp": CREATED,
                 "deletionTimestamp": self.is_leaving(ordinal).then_some("2026-01-02T04:00:00Z"),
                 "labels": {
-                    "app": self.name, "controller-revision-hash": self.revision(), "statefulset.kubernetes.io/pod-name": name,
+                    "app": self.name, "controller-revision-hash": self.revision_of(ordinal), "statefulset.kubernetes.io/pod-name": name,
                 },
                 "ownerReferences": [{ "kind": "StatefulSet", "name": self.name, "uid": self.uid(), "controller": true }],
             },
             "spec": {
                 "nodeName": node.then(|| member.node.clone()),
-                "containers": [{ "name": "mariadb", "image": self.image }],
+                "containers": [{ "name": "mariadb", "image": image }],
                 "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": self.claim(ordinal) } }],
             },
             "status": {
@@ -113,21 +112,26 @@ impl Cluster {
             let annotations = member.claim_node.map(|node| {
                 json!({ "volume.kubernetes.io/selected-node": node, "volume.kubernetes.io/storage-provisioner": "local.example" })
             });
-            json!({
+            let mut claim = json!({
                 "metadata": {
                     "name": name, "namespace": self.namespace, "uid": uid(&name, member.claims_remade), "creationTimestamp": CREATED,
                     "deletionTimestamp": deletion, "annotations": annotations.unwrap_or_else(|| json!({})),
                 },
                 "spec": { "storageClassName": "standard", "volumeName": format!("pv-{name}") },
-                "status": { "phase": "Bound", "capacity": { "storage": "1Gi" } },
-            })
+                "status": { "phase": "Bound" },
+            });
+            self.volumes.tell(*ordinal, &mut claim);
+            claim
         };
-        self.members.iter().filter(|(_, member)| member.has_claim).map(claim).collect()
+        let own = self.members.iter().filter(|(_, member)| member.has_claim).map(claim);
+        own.chain(self.volumes.others.iter().cloned()).collect()
     }
 
     /// Volumes on the disks of the nodes.
     pub fn volumes(&self) -> Vec<Value> {
-        let lies = if self.controller.network_volumes { json!({ "csi": {} }) } else { json!({ "local": { "path": "/disk" } }) };
+        let mut lies =
+            if self.controller.network_volumes { json!({ "csi": {} }) } else { json!({ "local": { "path": "/disk" } }) };
+        lies["persistentVolumeReclaimPolicy"] = json!(self.volumes.reclaim);
         let volume = |ordinal: &u32| json!({ "metadata": { "name": format!("pv-{}", self.claim(*ordinal)) }, "spec": lies });
         self.members.keys().map(volume).collect()
     }

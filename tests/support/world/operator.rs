@@ -131,6 +131,7 @@ impl Cluster {
     pub fn operated(self) -> Self {
         let mut cluster = self.managed();
         cluster.operator().acts = true;
+        cluster.rolling.on_delete = true;
         cluster
     }
 
@@ -169,6 +170,11 @@ impl Cluster {
             }
             return;
         }
+        let spec = operator.spec.clone();
+        if self.pass_on(&spec) {
+            return;
+        }
+        let operator = self.operator();
         let replicas = u32::try_from(operator.spec["replicas"].as_u64().unwrap()).unwrap();
         let force = operator.spec["galera"]["recovery"]["forceClusterBootstrapInPod"].as_str();
         let force = force.map(|pod| pod.rsplit('-').next().unwrap().parse().unwrap());

@@ -30,13 +30,15 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
         (true, Engine::Gtid(_)) => "17 S\nlisten 0CEA\n".to_owned(),
     };
     section("process", &process);
-    section("datadir", "/var/lib/mysql\ninitialised");
+    let empty = cluster.volumes.empty.contains(&ordinal);
+    section("datadir", if empty { "/var/lib/mysql\nempty" } else { "/var/lib/mysql\ninitialised" });
     section("markers", &member.markers.join("\n"));
     let mut file = |name: &str, content: Option<String>| match content {
         Some(content) => section(&format!("{name} present"), &content),
         None => section(&format!("{name} absent"), ""),
     };
     match &cluster.engine {
+        _ if empty => ["grastate.dat", "gvwstate.dat"].into_iter().for_each(|name| file(name, None)),
         Engine::Galera(galera) => {
             file("grastate.dat", Some(member.grastate.map_or_else(|| galera.grastate(ordinal), str::to_owned)));
             file("gvwstate.dat", galera.gvwstate(ordinal));
@@ -46,9 +48,11 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
             file("gvwstate.dat", None);
         }
     }
-    file("mariadb_upgrade_info", Some(format!("{}-MariaDB", cluster.version)));
-    let used = member.used_percent * 10_000;
-    section("space", &format!("/dev/vdb 1000000 {used} {} {}% /var/lib/mysql", 1_000_000 - used, member.used_percent));
+    file("mariadb_upgrade_info", Some(format!("{}-MariaDB", cluster.tables_of(ordinal))));
+    // Of a volume that grew the file system grows with it.
+    let total = 1_000_000 * if cluster.volumes.growing.contains(&ordinal) { 1 } else { cluster.volumes.size(ordinal).1 };
+    let used = member.used_percent * total / 100;
+    section("space", &format!("/dev/vdb {total} {used} {} {}% /var/lib/mysql", total - used, member.used_percent));
     section("switches", &member.switches.join("\n"));
     let (sql, end) = match given {
         Some(given) => asked(cluster, ordinal, given),
@@ -85,7 +89,7 @@ fn answers(cluster: &Cluster, ordinal: u32) -> String {
     let member = &cluster.members[&ordinal];
     let pod = cluster.pod(ordinal);
     let id = server_id(ordinal).to_string();
-    let version = format!("{}-MariaDB-log", cluster.version);
+    let version = format!("{}-MariaDB-log", cluster.version_of(ordinal));
     let mut variables = named([
         ("gtid_domain_id", "0"),
         ("gtid_strict_mode", "ON"),

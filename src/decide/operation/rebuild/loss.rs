@@ -1,7 +1,8 @@
 //! What only the member holds, and what of it is known.
 
 use crate::decide::operation::gates::galera;
-use crate::decide::operation::plan::{Loss, Memo, Rebuild, Refusal};
+use crate::decide::operation::memo::{Memo, Rebuild};
+use crate::decide::operation::plan::{Loss, Refusal};
 use crate::decide::rules::operations as rules;
 use crate::model::disk::StateFile;
 use crate::model::galera::Groups;

@@ -21,8 +21,11 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::gates::{AGREE, JOIN, changed_outside, synced, wait};
-use super::plan::{Action, Decision, Memo, Plan, Rebuild, Refusal, Step};
+use super::memo::{Memo, Rebuild};
+use super::plan::{Action, Decision, Plan, Refusal, Step};
 use super::{Beginning, Wish};
+
+pub(super) use source::held_back;
 
 use source::Source;
 

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::can_stop::{Beside, Load, Stop, Weight, can_stop};
+use crate::decide::can_stop::{Leave, Load, Stop};
 use crate::decide::exit::{Standing, database, standing};
-use crate::decide::operation::gates::galera;
+use crate::decide::operation::gates::{against, galera};
 use crate::decide::operation::plan::Refusal;
 use crate::decide::recover::proof;
 use crate::decide::rules::operations as rules;
-use crate::model::fact::{Fact, Why};
+use crate::model::fact::Why;
 use crate::model::galera::{Component, Groups, Who, donors};
 use crate::model::kubernetes::PodManagement;
 use crate::model::names::Ordinal;
@@ -143,16 +143,7 @@ pub fn spares(seen: &Snapshot, source: &Source, member: Ordinal, load: Load) -> 
 }
 
 fn inside(seen: &Snapshot, member: Ordinal, load: Load) -> Result<Vec<String>, Why> {
-    let stop = Stop { ordinals: BTreeSet::from([member]), nodes: false, load };
-    let beside = Beside { budgets: Fact::Unknown(Why::NotAsked), volumes: Fact::Unknown(Why::NotAsked) };
-    let decision = can_stop(seen, &stop, &beside);
-    let all = || decision.whole.iter().chain(decision.pods.values().flatten());
-    let against: Vec<String> =
-        all().filter(|reason| reason.weight == Weight::Against).map(|reason| reason.text.clone()).collect();
-    match all().find(|reason| reason.weight == Weight::Unknown) {
-        Some(unknown) if against.is_empty() => Err(Why::Failed(unknown.text.clone())),
-        _ => Ok(against),
-    }
+    against(seen, &Stop { ordinals: BTreeSet::from([member]), nodes: false, load, leave: Leave::EitherWay })
 }
 
 /// Why the set would make no new pod for the member: an ordered one makes none above a pod that is not Ready (safety B1).

@@ -2,7 +2,8 @@ use uuid::Uuid;
 
 use crate::decide::operation::custody::Custody;
 use crate::decide::operation::gates::JOIN;
-use crate::decide::operation::plan::{Action, Decision, Loss, Memo, Plan};
+use crate::decide::operation::memo::Memo;
+use crate::decide::operation::plan::{Action, Decision, Loss, Plan};
 use crate::decide::operation::{Beginning, Goal, Wish, begin, decide};
 use crate::model::disk::StateFile;
 use crate::model::fact::{Fact, Why};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::decide::operation::plan::{Action, Rebuild, Refusal, Step};
+use crate::decide::operation::memo::Rebuild;
+use crate::decide::operation::plan::{Action, Refusal, Step};
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
 use crate::model::kubernetes::{Claim, NodeReady, OUT_OF_SERVICE};

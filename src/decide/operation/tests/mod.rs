@@ -32,7 +32,7 @@ fn a_plan_is_within_another_if_it_does_the_same_in_the_same_order_or_less() {
     assert!(plan(&["a"]).is_within(&Plan { losses: loss.losses, ..confirmed }));
 }
 
-fn memo_of(seen: &Snapshot) -> super::plan::Memo {
+fn memo_of(seen: &Snapshot) -> super::memo::Memo {
     match begin(&Goal::Stop.into(), seen, &nobody(), None) {
         Ok(Beginning::Begin(memo)) => *memo,
         Ok(Beginning::Refuse(refusal)) => panic!("refused: {refusal:?}"),

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::decide::operation::bootstrap_name;
-use crate::decide::operation::plan::{Action, Closed, Range};
+use crate::decide::operation::memo::Closed;
+use crate::decide::operation::plan::{Action, Range};
 use crate::model::fact::{Fact, Why};
 use crate::model::names::Ordinal;
 use crate::model::server::Galera;

@@ -179,6 +179,7 @@ fn revisions(scene: &Scene) -> Option<Finding> {
     for (_, pod) in old {
         finding = finding.seen(format!("revision of pod/{}", pod.name), pod.revision.as_deref().unwrap_or_default());
     }
+    let finding = if rule == &rule::PARTITION_PAUSED { finding.plugin(&format!("upgrade {}", set.name)) } else { finding };
     Some(finding.kubectl(&format!("describe statefulset {}", set.name)).about(pods))
 }
 
@@ -187,7 +188,7 @@ fn seconds(taken: Timestamp, at: Timestamp) -> i64 {
 }
 
 /// How long before `taken` something was, as people say it.
-pub(super) fn before(taken: Timestamp, at: Timestamp) -> String {
+pub(in crate::decide) fn before(taken: Timestamp, at: Timestamp) -> String {
     span(seconds(taken, at))
 }
 

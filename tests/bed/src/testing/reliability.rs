@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -19,8 +20,8 @@ pub struct Record {
     pub fault: String,
     /// What the plugin said and did.
     pub did: String,
-    /// From the command to its end, or to what it waited for.
-    pub took: Duration,
+    /// From the command to its end, or to what it waited for; none: nothing had to be waited for.
+    pub took: Option<Duration>,
     /// Rows that were acknowledged to writers, and found on every member in the end.
     pub acknowledged: Option<usize>,
 }
@@ -51,15 +52,19 @@ pub fn forget(root: &Path, trial: &str) {
 /// It cannot be written.
 pub fn keep(root: &Path, trial: &str, (source, version): (String, String), record: Record) -> Result<()> {
     let date = jiff::Timestamp::now().strftime("%F").to_string();
-    let kept = Kept { trial: trial.to_owned(), source, version, date, commit: commit(), record };
+    let kept = Kept { trial: trial.to_owned(), source, version, date, commit: commit().to_owned(), record };
     let file = file(root, trial);
     fs::create_dir_all(file.parent().unwrap_or(root))?;
     fs::write(&file, serde_json::to_string(&kept)?).with_context(|| format!("{} cannot be written", file.display()))
 }
 
-fn commit() -> String {
-    let git = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]).output();
-    git.map_or_else(|_| "unknown".to_owned(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+/// What is tested. Asked for first when a run begins: it may last for hours, and somebody may go on working.
+pub fn commit() -> &'static str {
+    static COMMIT: OnceLock<String> = OnceLock::new();
+    COMMIT.get_or_init(|| {
+        let git = Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"]).output();
+        git.map_or_else(|_| "unknown".to_owned(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    })
 }
 
 /// The page, of every record under `root`.
@@ -78,10 +83,15 @@ pub fn page(root: &Path) -> Result<String> {
     for Kept { source, version, date, commit, record, .. } in &all {
         let Record { rows, fault, did, took, acknowledged } = record;
         let acknowledged = acknowledged.map_or_else(String::new, |count| format!("{count}, all there"));
-        let took = took.as_secs_f32();
-        writeln!(page, "| {rows} | {source} | {version} | {fault} | {did} | {took:.0} s | {acknowledged} | {commit}, {date} |")?;
+        let took = took.map_or_else(String::new, |took| format!("{:.0} s", took.as_secs_f32()));
+        let did = in_a_cell(did);
+        writeln!(page, "| {rows} | {source} | {version} | {fault} | {did} | {took} | {acknowledged} | {commit}, {date} |")?;
     }
     Ok(page)
+}
+
+fn in_a_cell(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
 }
 
 fn first_row(rows: &str) -> u32 {
@@ -91,12 +101,13 @@ fn first_row(rows: &str) -> u32 {
 const HEAD: &str = "<!-- Written by `cargo bed test --all` from what its trials saw. -->
 # Reliability
 
-Each line is a trial on a real cluster of three members: a fault, and what the plugin said and did. A trial is listed when it
+Each line is a trial on a real cluster of three members: a fault, and what the plugin said and did. Rows are those of a matrix of
+faults of Galera and replication; `none` stands beside it. A trial is listed when it
 passed, with the commit it passed on. Where writers wrote meanwhile, every row that was acknowledged to them was looked for on
 every member afterwards, and the checksums of all members were compared. Times are those of two cores that carry the whole
 cluster, often two of them at once.
 
-| row | source | MariaDB | fault | what the plugin did | time | acknowledged rows | seen on |
+| row | source | MariaDB | fault | what the plugin said or did | time | acknowledged rows | seen on |
 |---|---|---|---|---|---:|---|---|
 ";
 
@@ -110,8 +121,8 @@ mod tests {
         let record = |rows: &str, acknowledged| Record {
             rows: rows.to_owned(),
             fault: "a fault".to_owned(),
-            did: "what it did".to_owned(),
-            took: Duration::from_secs(7),
+            did: "what it\ndid".to_owned(),
+            took: Some(Duration::from_secs(7)),
             acknowledged,
         };
         let place = || ("galera".to_owned(), "11.8".to_owned());

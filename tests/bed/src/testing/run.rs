@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,11 +52,10 @@ pub fn run(mut command: Command, stdin: &str, limit: Duration) -> Result<Ended> 
     }
     // Grandchildren may hold the pipes open after a kill: only a child that ended by itself is read to the end.
     let Some(code) = ended else {
-        bail!("`{name}` was not done within {limit:?}");
+        bail!("`{name}` was not done within {limit:?}; it said {}{}", stdout.so_far(), stderr.so_far());
     };
     writer.join().ok();
-    let text = |of: thread::JoinHandle<Vec<u8>>| String::from_utf8_lossy(&of.join().unwrap_or_default()).into_owned();
-    Ok(Ended { code, stdout: text(stdout), stderr: text(stderr), took })
+    Ok(Ended { code, stdout: stdout.all(), stderr: stderr.all(), took })
 }
 
 /// Like [`run`], but an exit code other than 0 is an error that holds what the child said; answers its stdout.
@@ -101,12 +101,35 @@ fn wait(child: &mut Child, deadline: Instant) -> Result<Option<Option<i32>>> {
     }
 }
 
-fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).ok();
-        bytes
-    })
+/// What a child writes, as it comes.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: thread::JoinHandle<()>,
+}
+
+impl Collected {
+    fn so_far(&self) -> String {
+        self.bytes.lock().map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn all(self) -> String {
+        let Self { bytes, reader } = self;
+        reader.join().ok();
+        bytes.lock().map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> Collected {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let to = Arc::clone(&bytes);
+    let reader = thread::spawn(move || {
+        let mut chunk = [0; 8192];
+        while let Ok(count @ 1..) = from.read(&mut chunk) {
+            let Ok(mut bytes) = to.lock() else { break };
+            bytes.extend_from_slice(&chunk[..count]);
+        }
+    });
+    Collected { bytes, reader }
 }
 
 fn words(command: &Command) -> String {

@@ -14,7 +14,11 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 
 use super::cluster::{Cluster, Pod};
+use super::run::wait_until;
 use super::shape::DATABASE;
+
+/// How long it may take until the writers have their tables.
+const PREPARED: Duration = Duration::from_secs(30);
 
 /// Pause of a writer after an error, and the least age of the list of pods it then asks for.
 const AFTER_ERROR: Duration = Duration::from_millis(200);
@@ -26,6 +30,8 @@ pub enum Target {
     Any,
     /// The pod of this ordinal.
     Pod(u32),
+    /// The pod that a Service leads to, asked anew for each connection: as clients do that are not in the cluster's confidence.
+    Service(String),
 }
 
 /// Rows that a server acknowledged, by writer: writer `w` has table `w<w>`.
@@ -70,6 +76,39 @@ impl Pace {
     }
 }
 
+/// Makes the table of each writer.
+fn prepare(cluster: &Cluster, target: &Target, count: usize) -> Result<()> {
+    let pods = cluster.pods()?;
+    let first = match target {
+        Target::Any => pods.iter().find(|pod| takes_writes(cluster, pod)),
+        Target::Pod(ordinal) => pods.get(*ordinal as usize),
+        Target::Service(name) => {
+            let leads_to = behind(cluster, name)?;
+            pods.iter().find(|pod| pod.name == leads_to)
+        }
+    };
+    let mut server = cluster.connect_writer(first.context("no pod to write to")?)?;
+    for writer in 0..count {
+        server.query_drop(format!(
+            "CREATE OR REPLACE TABLE {DATABASE}.w{writer} (id BIGINT UNSIGNED PRIMARY KEY, payload VARCHAR(64) NOT NULL)"
+        ))?;
+    }
+    Ok(())
+}
+
+/// A primary need not be the first pod any more.
+fn takes_writes(cluster: &Cluster, pod: &Pod) -> bool {
+    let asked = cluster.connect_writer(pod).ok().and_then(|mut server| server.query_first::<u8, _>("SELECT @@read_only+0").ok());
+    asked.flatten() == Some(0)
+}
+
+/// The pod behind a Service that leads to one alone.
+fn behind(cluster: &Cluster, service: &str) -> Result<String> {
+    let slices = cluster.get(&format!("endpoints/{service}"))?;
+    let pod = &slices["subsets"][0]["addresses"][0]["targetRef"]["name"];
+    Ok(pod.as_str().with_context(|| format!("the Service {service} leads to nobody"))?.to_owned())
+}
+
 #[derive(Default)]
 struct Own {
     ids: BTreeSet<u64>,
@@ -84,17 +123,8 @@ impl Writers {
     /// The log or the tables cannot be made.
     pub fn start(cluster: &Cluster, target: &Target, count: usize, log: &Path) -> Result<Self> {
         let log = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
-        let pods = cluster.pods()?;
-        let first = match target {
-            Target::Any => pods.first(),
-            Target::Pod(ordinal) => pods.get(*ordinal as usize),
-        };
-        let mut server = cluster.connect_writer(first.context("no pod to write to")?)?;
-        for writer in 0..count {
-            server.query_drop(format!(
-                "CREATE OR REPLACE TABLE {DATABASE}.w{writer} (id BIGINT UNSIGNED PRIMARY KEY, payload VARCHAR(64) NOT NULL)"
-            ))?;
-        }
+        // An operator gives the account its rights some seconds after it calls the cluster ready.
+        wait_until("the writers may write", PREPARED, || prepare(cluster, target, count))?;
         let stop = Arc::new(AtomicBool::new(false));
         let pace = Arc::new(Mutex::new(Pace { last: Instant::now(), longest: Duration::ZERO }));
         let log = Arc::new(Mutex::new(log));
@@ -189,9 +219,13 @@ impl Writer {
     fn pod(&self, attempt: usize) -> Result<Pod> {
         // Asked anew each time: a pod that was replaced has another address.
         let mut pods = self.cluster.pods()?;
-        let wanted = match self.target {
+        let wanted = match &self.target {
             Target::Any => attempt % pods.len().max(1),
-            Target::Pod(ordinal) => ordinal as usize,
+            Target::Pod(ordinal) => *ordinal as usize,
+            Target::Service(name) => {
+                let leads_to = behind(&self.cluster, name)?;
+                pods.iter().position(|pod| pod.name == leads_to).context("the Service leads to a pod that is gone")?
+            }
         };
         anyhow::ensure!(wanted < pods.len(), "no pod to write to");
         Ok(pods.swap_remove(wanted))

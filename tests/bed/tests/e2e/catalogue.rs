@@ -4,6 +4,7 @@ use anyhow::Result;
 use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Source, Start, Version};
 
 use crate::contract;
+use crate::disturbed;
 use crate::grastate;
 use crate::groups::{Group, Scenario};
 use crate::operations;
@@ -11,10 +12,13 @@ use crate::promises;
 use crate::rebuild;
 use crate::recover;
 use crate::rights;
+use crate::scale;
 use crate::sql;
 use crate::stage::Stage;
 use crate::status::{self, access, galera, habits, nodes, operator, outage, replication, single};
 use crate::steering;
+use crate::upgrade;
+use crate::volumes;
 use crate::watch;
 
 type Body = fn(&Stage) -> Result<()>;
@@ -32,6 +36,9 @@ pub fn catalogue(all: bool) -> Vec<Group> {
         groups.extend(slow_groups(V11_8));
         groups.extend(operation_groups(V11_8, V10_11));
         groups.extend(rebuild_groups(V11_8, V10_11));
+        groups.extend(more_upgrade_groups(V10_11));
+        groups.extend(scale_groups(V11_8, V10_11));
+        groups.extend(volume_groups(V11_8, V10_11));
         groups.extend(smoke(V10_11, V11_8));
         groups.extend(thorough(V11_8));
         forget_repeated(&mut groups);
@@ -48,6 +55,7 @@ fn smoke(one: Version, other: Version) -> Vec<Group> {
     groups.extend(habit_groups(&[Habit::Port, Habit::DatadirConfig, Habit::Sidecar, Habit::NoPassword], one));
     groups.extend(grastate_groups(one, other));
     groups.extend(recovery_groups(one, other));
+    groups.extend(upgrade_groups(Version::V10_11));
     groups.extend(lonely_groups(one, other));
     groups
 }
@@ -234,8 +242,10 @@ fn recovery_groups(one: Version, other: Version) -> Vec<Group> {
                 ("recover::all_killed", KEEPS, recover::all_killed),
                 ("recover::who_lives_knows_less", KEEPS, recover::who_lives_knows_less),
                 ("rebuild::live_member", KEEPS, rebuild::live_member),
+                ("volumes::pruned", KEEPS, volumes::pruned),
             ],
         ),
+        group(Shape::new(Kind::Replication, one), &[("scale::replica_leaves", SPOILS, scale::replica_leaves)]),
         group(Shape::new(Kind::Galera, other), &[("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed)]),
     ]
 }
@@ -248,6 +258,20 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
             &[
                 ("recover::one_behind", KEEPS, recover::one_behind),
                 ("recover::chosen_behind", KEEPS, recover::chosen_behind),
+                ("recover::frozen", KEEPS, recover::rows::frozen),
+                ("recover::two_halves", KEEPS, recover::rows::two_halves),
+                ("recover::simultaneous_stop", KEEPS, recover::rows::simultaneous_stop),
+                ("recover::foreign_history", KEEPS, recover::rows::foreign_history),
+                ("recover::half_copy", SPOILS, recover::rows::half_copy),
+            ],
+        ),
+        group(
+            Shape::new(Kind::Galera, other),
+            &[("recover::by_hand", KEEPS, recover::rows::by_hand), ("recover::rounds", SPOILS, recover::rows::rounds)],
+        ),
+        group(
+            Shape::new(Kind::Galera, one),
+            &[
                 ("operations::stop_and_start", KEEPS, operations::stop_and_start),
                 ("operations::killed_and_taken_back", KEEPS, operations::killed_and_taken_back),
             ],
@@ -260,6 +284,88 @@ fn operation_groups(one: Version, other: Version) -> Vec<Group> {
                 ("operations::asleep_and_taken_over", KEEPS, operations::asleep_and_taken_over),
             ],
         ),
+    ]
+}
+
+/// Another image, and restarts.
+fn upgrade_groups(older: Version) -> Vec<Group> {
+    let galera = Shape::new(Kind::Galera, older);
+    let replication = Shape::new(Kind::Replication, older);
+    vec![
+        group(
+            galera,
+            &[
+                ("upgrade::does_not_come_up", KEEPS, upgrade::does_not_come_up),
+                ("upgrade::next_series", SPOILS, upgrade::next_series),
+            ],
+        ),
+        group(replication, &[("upgrade::restart::replication", KEEPS, upgrade::restart)]),
+    ]
+}
+
+/// The rest of them.
+fn more_upgrade_groups(older: Version) -> Vec<Group> {
+    let galera = Shape::new(Kind::Galera, older);
+    let replication = Shape::new(Kind::Replication, older);
+    vec![
+        group(
+            galera.clone(),
+            &[
+                ("upgrade::by_partition", KEEPS, upgrade::by_partition),
+                ("upgrade::restart", KEEPS, upgrade::restart),
+                ("upgrade::killed", SPOILS, upgrade::killed),
+            ],
+        ),
+        group(
+            galera.clone(),
+            &[
+                ("disturbed::pods_deleted", KEEPS, disturbed::pods_deleted),
+                ("disturbed::image_set_back", KEEPS, disturbed::image_set_back),
+                ("disturbed::scaled", SPOILS, disturbed::scaled),
+            ],
+        ),
+        group(
+            Shape { storage_class: "bed-ext4", size: "768Mi", ..galera.clone() },
+            &[("disturbed::no_room", SPOILS, disturbed::no_room)],
+        ),
+        Group { alone: true, ..group(galera.clone(), &[("disturbed::node_lost", SPOILS, disturbed::node_lost)]) },
+        group(galera, &[("upgrade::plain_way", SPOILS, upgrade::plain_way)]),
+        group(
+            replication.clone(),
+            &[
+                ("upgrade::by_partition::replication", KEEPS, upgrade::by_partition),
+                ("upgrade::next_series::replication", SPOILS, upgrade::next_series),
+            ],
+        ),
+        group(replication, &[("upgrade::plain_way::replication", SPOILS, upgrade::plain_way)]),
+        group(
+            Shape::operator(Kind::Galera, older),
+            &[("upgrade::by_partition", KEEPS, upgrade::by_partition), ("upgrade::strategies", SPOILS, upgrade::strategies)],
+        ),
+        group(
+            Shape::operator(Kind::Replication, older),
+            &[
+                ("upgrade::by_partition", KEEPS, upgrade::by_partition),
+                ("upgrade::restart", KEEPS, upgrade::restart),
+                ("upgrade::strategies", SPOILS, upgrade::strategies),
+            ],
+        ),
+    ]
+}
+
+/// Left-over volumes, and volumes that grow.
+fn volume_groups(one: Version, other: Version) -> Vec<Group> {
+    let grows = Shape { storage_class: "bed-xfs-grow", size: "768Mi", ..Shape::new(Kind::Galera, other) };
+    vec![
+        group(
+            Shape::new(Kind::Galera, one),
+            &[
+                ("volumes::not_expanded", KEEPS, volumes::not_expanded),
+                ("volumes::pruned", KEEPS, volumes::pruned),
+                ("volumes::unfinished", KEEPS, volumes::unfinished),
+            ],
+        ),
+        group(grows, &[("volumes::expanded", KEEPS, volumes::expanded)]),
     ]
 }
 
@@ -290,6 +396,21 @@ fn rebuild_groups(one: Version, other: Version) -> Vec<Group> {
         Group { alone: true, ..group(Shape::bitnami(other), &lost) },
         Group { alone: true, ..group(Shape::new(Kind::Galera, other), &out_of_service) },
     ]
+}
+
+/// Other numbers of members: up to five servers, which have the bed to themselves.
+fn scale_groups(one: Version, other: Version) -> Vec<Group> {
+    let usual: [(&str, bool, Body); 2] =
+        [("scale::out_and_in", KEEPS, scale::out_and_in), ("scale::stale_volumes", KEEPS, scale::stale_volumes)];
+    let rare: [(&str, bool, Body); 2] =
+        [("scale::when_scaled_delete", KEEPS, scale::when_scaled_delete), ("scale::killed", KEEPS, scale::killed)];
+    let replication: [(&str, bool, Body); 1] = [("scale::replica_leaves", SPOILS, scale::replica_leaves)];
+    let groups = [
+        group(Shape::new(Kind::Galera, one), &[&usual[..], &rare].concat()),
+        group(Shape::bitnami(other), &[&usual[..1], &rare[..1]].concat()),
+        group(Shape::new(Kind::Replication, one), &replication),
+    ];
+    groups.into_iter().map(|group| Group { alone: true, ..group }).collect()
 }
 
 /// What takes minutes of waiting, and is the same on every version; and the other sources.

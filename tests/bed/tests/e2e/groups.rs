@@ -122,6 +122,10 @@ impl Work {
             let began = Instant::now();
             let outcome = self.trial(bed, plugin, &mut cluster, scenario);
             eprintln!("{:>6.1} s  {}", began.elapsed().as_secs_f32(), scenario.name);
+            if let Some(why) = outcome.as_ref().err().and_then(Failed::message) {
+                // The summary comes when everything has run, which may be hours later.
+                eprintln!("{why}");
+            }
             tell.send(outcome).ok();
         }
         end(&mut cluster);
@@ -159,7 +163,12 @@ impl Work {
             there.wait_healthy(RECOVERY).context("the cluster did not recover from the scenario before")?;
         } else {
             let new = cluster.insert(Cluster::create(bed, self.shape.clone())?);
-            new.settle(START)?;
+            if let Err(why) = new.settle(START) {
+                // The scheduler may have put the two volumes of a pod on two nodes: nobody can start that one.
+                eprintln!("{} does not start, and another one is made: {why:#}", new.namespace);
+                end(cluster);
+                cluster.insert(Cluster::create(bed, self.shape.clone())?).settle(START)?;
+            }
         }
         Ok(())
     }

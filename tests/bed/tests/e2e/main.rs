@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod contract;
+mod disturbed;
 mod grastate;
 mod groups;
 mod operations;
@@ -12,10 +13,13 @@ mod promises;
 mod rebuild;
 mod recover;
 mod rights;
+mod scale;
 mod sql;
 mod stage;
 mod status;
 mod steering;
+mod upgrade;
+mod volumes;
 mod watch;
 
 use std::process::ExitCode;
@@ -27,6 +31,7 @@ use bed::testing::cluster::delete_leftovers;
 use bed::testing::faults::Faults;
 use bed::testing::ledger::Ledger;
 use bed::testing::plugin::Plugin;
+use bed::testing::reliability;
 use bed::testing::shape::Source;
 use libtest_mimic::Arguments;
 
@@ -70,6 +75,7 @@ fn run() -> Result<ExitCode> {
     Faults::of(&bed).undo_all().context("a fault of an earlier run cannot be undone")?;
     delete_leftovers(&bed)?;
     let plugin = Plugin::of(&bed)?;
+    eprintln!("testing {}", reliability::commit());
     Ok(groups::run(&bed, &plugin, catalogue, options.clusters, options.harness))
 }
 

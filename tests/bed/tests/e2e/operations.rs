@@ -38,13 +38,14 @@ pub fn stop_and_start(stage: &Stage) -> Result<()> {
         fault: "none: `stop`, then `start`, while writers write".to_owned(),
         did: "stopped all in order, recorded the last one and verified its files; let exactly that one found the cluster again"
             .to_owned(),
-        took,
+        took: Some(took),
         acknowledged: Some(acknowledged.rows()),
     })
 }
 
 /// The plugin is killed in the middle of both; whoever comes next goes on.
 pub fn killed_and_resumed(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
     let acknowledged = write(stage, || {
         kill_when(stage, &["stop", "db", "--yes"], |set, _| set["spec"]["replicas"] == 1)?;
         let busy = done(stage, &["stop", "db", "--yes"], 5)?;
@@ -56,22 +57,28 @@ pub fn killed_and_resumed(stage: &Stage) -> Result<()> {
         ensure!(says(&back, "MDB718"), "{}", told(&back));
         done(stage, &["operation", "resume", "db", "--yes"], 0).map(drop)
     })?;
-    whole(stage, &acknowledged)
+    whole(stage, &acknowledged)?;
+    let fault = "the plugin is killed in the middle of `stop`, and of `start`";
+    record(stage, fault, "`operation resume` finished both; `stop` meanwhile was refused", began.elapsed(), &acknowledged)
 }
 
 /// The plugin is killed in the middle of a stop, and what it did is taken back: the members that were stopped run again.
 pub fn killed_and_taken_back(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
     let acknowledged = write(stage, || {
         kill_when(stage, &["stop", "db", "--yes"], |set, _| set["spec"]["replicas"] == 1)?;
         let back = done(stage, &["operation", "abort", "db", "--yes"], 0)?;
         ensure!(says(&back, "was taken back"), "{}", told(&back));
         Ok(())
     })?;
-    whole(stage, &acknowledged)
+    whole(stage, &acknowledged)?;
+    let fault = "the plugin is killed in the middle of `stop`";
+    record(stage, fault, "`operation abort` started the stopped members again", began.elapsed(), &acknowledged)
 }
 
 /// The plugin sleeps until somebody else has taken over and finished; when it wakes up it changes nothing more.
 pub fn asleep_and_taken_over(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
     let mut sleeper = begin(stage, &["stop", "db", "--yes"])?;
     until(stage, |set, _| set["spec"]["replicas"] == 1)?;
     signal(&sleeper, "STOP")?;
@@ -82,17 +89,33 @@ pub fn asleep_and_taken_over(stage: &Stage) -> Result<()> {
     ensure!(exit.code() == Some(5), "the one that slept ended with {exit}");
     ensure!(generation(stage)? == before, "it has changed the set");
     done(stage, &["start", "db", "--yes"], 0)?;
-    whole(stage, &Acknowledged::default())
+    whole(stage, &Acknowledged::default())?;
+    let fault = "the plugin sleeps (SIGSTOP) until another one has taken over, and wakes up";
+    record(stage, fault, "the other finished; the one that slept changed nothing more", began.elapsed(), &Acknowledged::default())
 }
 
 /// Two begin at once: one does it, the other is told who.
 pub fn two_at_once(stage: &Stage) -> Result<()> {
+    let began = Instant::now();
     let mut one = begin(stage, &["stop", "db", "--yes"])?;
     let mut other = begin(stage, &["stop", "db", "--yes"])?;
     let exits = [one.wait()?.code(), other.wait()?.code()];
     ensure!(exits == [Some(0), Some(5)] || exits == [Some(5), Some(0)], "{exits:?}");
     done(stage, &["start", "db", "--yes"], 0)?;
-    whole(stage, &Acknowledged::default())
+    whole(stage, &Acknowledged::default())?;
+    let did = "one stopped the cluster, the other was told who";
+    record(stage, "none: two begin `stop` at once", did, began.elapsed(), &Acknowledged::default())
+}
+
+fn record(stage: &Stage, fault: &str, did: &str, took: Duration, acknowledged: &Acknowledged) -> Result<()> {
+    let rows = acknowledged.rows();
+    stage.record(Record {
+        rows: "4".to_owned(),
+        fault: fault.to_owned(),
+        did: did.to_owned(),
+        took: Some(took),
+        acknowledged: (rows > 0).then_some(rows),
+    })
 }
 
 /// Writers write while `work` goes on; gives what was acknowledged to them.
@@ -123,22 +146,22 @@ fn whole(stage: &Stage, acknowledged: &Acknowledged) -> Result<()> {
 }
 
 /// Whether it says so, however the lines are broken.
-fn says(ended: &Ended, words: &str) -> bool {
+pub fn says(ended: &Ended, words: &str) -> bool {
     ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
 }
 
-fn done(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
+pub fn done(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
     let args = [args, &["-n", &stage.cluster.namespace]].concat();
     let ended = stage.plugin.run_within(&args, LONG)?;
     ensure!(ended.code == Some(exit), "{args:?}: {}", told(&ended));
     Ok(ended)
 }
 
-fn told(ended: &Ended) -> String {
+pub fn told(ended: &Ended) -> String {
     format!("exit {:?}\n{}{}", ended.code, ended.stdout, ended.stderr)
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(f32, T)> {
+pub fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(f32, T)> {
     let began = Instant::now();
     let done = work()?;
     Ok((began.elapsed().as_secs_f32(), done))
@@ -150,7 +173,7 @@ fn begin(stage: &Stage, args: &[&str]) -> Result<Child> {
 }
 
 /// Begins, and kills it as soon as it is so.
-fn kill_when(stage: &Stage, args: &[&str], is_so: impl Fn(&Value, &[String]) -> bool) -> Result<()> {
+pub fn kill_when(stage: &Stage, args: &[&str], is_so: impl Fn(&Value, &[String]) -> bool) -> Result<()> {
     let mut plugin = begin(stage, args)?;
     until(stage, is_so)?;
     plugin.kill()?;
@@ -158,7 +181,8 @@ fn kill_when(stage: &Stage, args: &[&str], is_so: impl Fn(&Value, &[String]) -> 
     Ok(())
 }
 
-fn until(stage: &Stage, is_so: impl Fn(&Value, &[String]) -> bool) -> Result<()> {
+/// Waits until the set and its pods are so.
+pub fn until(stage: &Stage, is_so: impl Fn(&Value, &[String]) -> bool) -> Result<()> {
     wait_until("it is in the middle", LONG, || {
         let (set, pods) = (set(stage)?, pods(stage)?);
         ensure!(is_so(&set, &pods), "replicas {}, pods {pods:?}", set["spec"]["replicas"]);
@@ -174,7 +198,7 @@ fn signal(child: &Child, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn set(stage: &Stage) -> Result<Value> {
+pub fn set(stage: &Stage) -> Result<Value> {
     Ok(serde_json::from_str(&stage.cluster.kubectl(&["get", "statefulset", "db", "-o", "json"])?)?)
 }
 

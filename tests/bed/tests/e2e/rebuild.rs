@@ -99,7 +99,7 @@ fn record(stage: &Stage, rows: &str, fault: &str, rebuilt: &Rebuilt) -> Result<(
         rows: rows.to_owned(),
         fault: fault.to_owned(),
         did: "marked its data, restarted it, and waited until a full copy had come".to_owned(),
-        took: rebuilt.took,
+        took: Some(rebuilt.took),
         acknowledged: Some(rebuilt.written.acknowledged.rows()),
     })
 }
@@ -261,7 +261,7 @@ pub fn killed_and_resumed(stage: &Stage) -> Result<()> {
 }
 
 /// Begins, and kills it as soon as it is so.
-fn kill_when(stage: &Stage, args: &[&str], what: &str, mut is_so: impl FnMut() -> Result<()>) -> Result<()> {
+pub fn kill_when(stage: &Stage, args: &[&str], what: &str, mut is_so: impl FnMut() -> Result<()>) -> Result<()> {
     let args = [args, &["-n", &stage.cluster.namespace, "--pod-timeout=15s"]].concat();
     let mut plugin = stage.plugin.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let reached = wait_until(what, LIMIT, &mut is_so);

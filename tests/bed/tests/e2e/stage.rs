@@ -52,6 +52,19 @@ impl Stage {
         reliability::keep(&self.root, &self.trial, place, record)
     }
 
+    /// Keeps what a trial of `status` came to: the first findings, in their own words. The last thing a trial does.
+    pub fn saw(&self, rows: &str, fault: &str, seen: &Seen) -> Result<()> {
+        let worrying = seen.findings().filter(|finding| finding["severity"] != "info").take(3);
+        let said = worrying.map(|finding| format!("{} {}", finding["code"], finding["summary"]).replace('"', ""));
+        self.said(rows, fault, &format!("`status`: {}", said.collect::<Vec<_>>().join("; ")))
+    }
+
+    /// Keeps what a trial came to in which nothing was changed.
+    pub fn said(&self, rows: &str, fault: &str, said: &str) -> Result<()> {
+        let (rows, fault, did) = (rows.to_owned(), fault.to_owned(), said.to_owned());
+        self.record(Record { rows, fault, did, took: None, acknowledged: None })
+    }
+
     /// Runs `status` as the administrator and compares. Pods get time: the machine may be busy with other clusters.
     pub fn status(&self, expected: &Expected<'_>) -> Result<Seen> {
         let seen = self.plugin.status(&self.cluster, &["--pod-timeout=15s"])?;

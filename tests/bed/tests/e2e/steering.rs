@@ -39,7 +39,7 @@ pub fn would_lose(stage: &Stage) -> Result<()> {
         rows: "6, 14".to_owned(),
         fault: "forceClusterBootstrapInPod was left and names the member behind; all killed".to_owned(),
         did: format!("suspended the operator, elected from all files, named that pod to it; {}", recovered["message"]),
-        took,
+        took: Some(took),
         acknowledged: Some(20),
     })
 }
@@ -59,7 +59,7 @@ pub fn left_alone(stage: &Stage) -> Result<()> {
         rows: "2".to_owned(),
         fault: "all servers killed while writers write, no saved view left".to_owned(),
         did: "saw that the operator would choose right, and waited for it".to_owned(),
-        took,
+        took: Some(took),
         acknowledged: Some(written.acknowledged.rows()),
     })
 }
@@ -97,7 +97,7 @@ pub fn stop_and_start(stage: &Stage) -> Result<()> {
         rows: "4".to_owned(),
         fault: "none: `stop`, then `start`, while writers write".to_owned(),
         did: "suspended the operator, stopped all in order; named the last one to it and let it work again".to_owned(),
-        took,
+        took: Some(took),
         acknowledged: Some(written.acknowledged.rows()),
     })
 }

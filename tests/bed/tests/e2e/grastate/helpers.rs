@@ -43,7 +43,8 @@ pub fn killed_plugin(stage: &Stage) -> Result<()> {
     wait_until("Kubernetes has removed them all", Duration::from_secs(300), || nothing_left(stage))?;
     ensure!(run(stage, &["--yes"])?.elected()? == "db-0", "the volumes are free again");
     nothing_left(stage)?;
-    scale_back(stage)
+    scale_back(stage)?;
+    stage.said("19", "the plugin is killed while its helper pods live", &again.said())
 }
 
 pub(super) fn helper_pods(stage: &Stage) -> Result<Vec<Value>> {

@@ -74,6 +74,11 @@ impl Grastate {
         Ok(())
     }
 
+    /// What it says of the election.
+    pub fn said(&self) -> String {
+        format!("`galera grastate`: {}", self.document["election"]["message"].as_str().unwrap_or_default())
+    }
+
     pub fn told(&self) -> String {
         format!("exit {}\n{:#}\n{}", self.exit, self.document, self.ended.stderr)
     }
@@ -135,8 +140,8 @@ pub fn scale_back(stage: &Stage) -> Result<()> {
     stage.cluster.wait_healthy(RECOVERY).map(drop)
 }
 
-/// Runs a script at the data directory of an ordinal whose pod is gone.
-pub fn on_volume(stage: &Stage, ordinal: u32, script: &str) -> Result<()> {
+/// Runs a script at the data directory of an ordinal whose pod is gone; gives what it printed.
+pub fn on_volume(stage: &Stage, ordinal: u32, script: &str) -> Result<String> {
     let name = format!("trial-{ordinal}");
     let layout = stage.cluster.shape.layout();
     let mount = if layout.datadir.starts_with("/bitnami/") { "/bitnami/mariadb" } else { layout.datadir };
@@ -158,5 +163,7 @@ pub fn on_volume(stage: &Stage, ordinal: u32, script: &str) -> Result<()> {
         ensure!(phase == "Succeeded", "it is {phase}");
         Ok(())
     })?;
-    stage.cluster.kubectl(&["delete", "pod", &name, "--wait=true"]).map(drop)
+    let said = stage.cluster.kubectl(&["logs", &name])?;
+    stage.cluster.kubectl(&["delete", "pod", &name, "--wait=true"])?;
+    Ok(said)
 }

@@ -20,7 +20,8 @@ pub fn clean_stop(stage: &Stage) -> Result<()> {
     let seen = stopped_cleanly(stage)?;
     ensure!(seen.of_operator()? == (Some("db-0"), false), "{}", seen.told());
     scale_back(stage)?;
-    has_started(stage, "db-0")
+    has_started(stage, "db-0")?;
+    stage.said("4", "a clean stop in order", &seen.said())
 }
 
 /// Rows 2 and 6: it recovers positions by itself, and takes the higher ordinal among equals.

@@ -16,9 +16,10 @@ pub fn clean_stop(stage: &Stage) -> Result<()> {
     let live = run(stage, &["--yes"])?;
     ensure!(live.exit == 0 && live.document["election"]["result"] == "notNeeded", "{}", live.told());
     stop_in_order(stage)?;
-    stopped_cleanly(stage)?;
+    let said = stopped_cleanly(stage)?.said();
     // The very same directories start again: nothing was harmed.
-    scale_back(stage)
+    scale_back(stage)?;
+    stage.said("4", "a clean stop in order", &said)
 }
 
 /// What is said of a set that was stopped in order.
@@ -49,12 +50,14 @@ pub fn simultaneous_stop(stage: &Stage) -> Result<()> {
     ensure!(of_elected == highest, "{}", seen.told());
     let tied = seen.document["election"]["tied"].as_array().map_or(0, Vec::len);
     ensure!(tied + 1 == seqnos.iter().filter(|seqno| **seqno == highest).count(), "{}", seen.told());
-    nothing_left(stage)
+    nothing_left(stage)?;
+    stage.said("5", "a clean stop of all at one moment", &seen.said())
 }
 
 /// Rows 2 and 6: all killed, one of them behind the others, and no saved position is left.
 pub fn crash(stage: &Stage) -> Result<()> {
-    crashed(stage).map(drop)
+    let said = crashed(stage)?.said();
+    stage.said("2, 6", "all killed, db-2 behind the others, and no saved position", &said)
 }
 
 /// The same, and what was said in the end.
@@ -99,6 +102,8 @@ pub fn leave_behind(stage: &Stage) -> Result<([u64; 3], Vec<Lasting>)> {
     hands_off(stage)?;
     let pods = stage.cluster.pods()?;
     let [a, b, c] = pods.as_slice() else { anyhow::bail!("three pods") };
+    // The rows of an earlier trial are everywhere.
+    stage.cluster.connect(a)?.query_drop("DROP TABLE IF EXISTS trial.ahead")?;
     let cut = stage.faults.partition(&[a, b], &[c])?;
     stage.wait_wsrep("the majority goes on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
     // The operator may have been held back before it made the account and the database of the writers.
@@ -140,23 +145,13 @@ pub fn crash_loop(stage: &Stage) -> Result<()> {
     scale_to_zero(stage)?;
     let quiet = run(stage, &["--yes", "--recover-positions"])?;
     ensure!(["db-0", "db-1"].contains(&quiet.elected()?), "{}", quiet.told());
-    nothing_left(stage)
+    nothing_left(stage)?;
+    stage.said("6, 19", "all crash-loop while positions are recovered, db-2 behind the others", &seen.said())
 }
 
 /// Rows 7 and 8: joiner and donor die in the middle of a state transfer. The half copy is never chosen, whatever it reports.
 pub fn half_copy(stage: &Stage) -> Result<()> {
-    let datadir = stage.cluster.shape.layout().datadir;
-    hands_off(stage)?;
-    stage.cluster.exec(2, &format!("rm {datadir}/grastate.dat"), "")?;
-    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
-    let copy = stage.hold_copy()?;
-    for ordinal in [0, 1] {
-        stage.cluster.exec(ordinal, &format!("rm -f {datadir}/gvwstate.dat"), "").ok();
-    }
-    // Killed before they are told to stop: a parallel set would stop all of them at once, and cleanly.
-    stage.faults.kill_servers(&stage.cluster.pods()?)?;
-    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
-    copy.heal()?;
+    die_in_copy(stage)?;
     scale_to_zero(stage)?;
     let seen = run(stage, &["--yes", "--recover-positions"])?;
     ensure!(["db-0", "db-1"].contains(&seen.elected()?), "{}", seen.told());
@@ -169,5 +164,22 @@ pub fn half_copy(stage: &Stage) -> Result<()> {
         .filter_map(|helper| helper["pod"].as_str())
         .collect();
     ensure!(!recovered.contains(&"db-2"), "no recovery in a half copy: {recovered:?}");
-    nothing_left(stage)
+    nothing_left(stage)?;
+    stage.said("7, 8", "joiner and donor die in the middle of a state transfer, and the third with them", &seen.said())
+}
+
+/// A copy to db-2 is under way when all three are killed, and nobody is started again.
+pub fn die_in_copy(stage: &Stage) -> Result<()> {
+    let datadir = stage.cluster.shape.layout().datadir;
+    hands_off(stage)?;
+    stage.cluster.exec(2, &format!("rm {datadir}/grastate.dat"), "")?;
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    let copy = stage.hold_copy()?;
+    for ordinal in [0, 1] {
+        stage.cluster.exec(ordinal, &format!("rm -f {datadir}/gvwstate.dat"), "").ok();
+    }
+    // Killed before they are told to stop: a parallel set would stop all of them at once, and cleanly.
+    stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=0"])?;
+    copy.heal()
 }

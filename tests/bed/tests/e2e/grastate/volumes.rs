@@ -24,11 +24,13 @@ pub fn foreign_history(stage: &Stage) -> Result<()> {
         ensure!(seen.of_operator()? == (Some("db-0"), true), "{}", seen.told());
     }
     nothing_left(stage)?;
+    let said = seen.said();
     on_volume(stage, 2, "rm -rf ./* ./.[!.]*")?;
     let seen = run(stage, &["--yes"])?;
     // An empty directory is in nobody's way.
     ensure!(seen.elected()? == "db-0" && seen.member(2)?["trust"] == "never", "{}", seen.told());
-    scale_back(stage)
+    scale_back(stage)?;
+    stage.said("10", "the volume of db-2 is of another history, with the highest seqno", &said)
 }
 
 /// Row 9. The set is scaled to 0, so only the gap between the others tells that there was a volume.
@@ -44,7 +46,8 @@ pub fn volume_gone(stage: &Stage) -> Result<()> {
     ensure!(seen.position(0)?.1 == "grastate" && seen.position(2)?.1 == "grastate", "{}", seen.told());
     nothing_left(stage)?;
     stage.cluster.apply(&[on_its_node(&before)?])?;
-    scale_back(stage)
+    scale_back(stage)?;
+    stage.said("9", "the volume claim of db-1 is gone", &seen.said())
 }
 
 /// Row 9, with a node that is gone together with the disk of its member: no pod is made that could only wait for it.
@@ -61,11 +64,13 @@ pub fn lost_node(stage: &Stage) -> Result<()> {
     ensure!(seen.document["helpers"].as_array().is_some_and(|helpers| helpers.len() == 2), "{}", seen.told());
     ensure!(seen.position(0)?.1 == "grastate" && seen.position(2)?.1 == "grastate", "{}", seen.told());
     nothing_left(stage)?;
+    let said = seen.said();
     off.heal()?;
     is_ready(stage, &node, "True")?;
     let seen = run(stage, &["--yes"])?;
     ensure!(seen.elected()? == "db-0", "{}", seen.told());
-    nothing_left(stage)
+    nothing_left(stage)?;
+    stage.said("9, 20", "the node of db-1 is dead, with the disk of its volume", &said)
 }
 
 fn is_ready(stage: &Stage, node: &str, wanted: &str) -> Result<()> {

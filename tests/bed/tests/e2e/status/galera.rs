@@ -24,8 +24,8 @@ pub fn member_killed(stage: &Stage) -> Result<()> {
         Ok(())
     })?;
     stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    stage.status(&Expected { exit: 3, codes: &["MDB111"], without: &["MDB201", "MDB203"], says: &["db-2"] })?;
-    Ok(())
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB111"], without: &["MDB201", "MDB203"], says: &["db-2"] })?;
+    stage.saw("1", "the server of db-2 is killed, again and again", &seen)
 }
 
 /// The copy is held up in the middle, at the donor, for as long as the look takes.
@@ -63,13 +63,14 @@ pub fn network_partition(stage: &Stage) -> Result<()> {
     let cut = stage.faults.partition(&[a, b], &[c])?;
     stage.wait_wsrep("the majority goes on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
     stage.wait_wsrep("the minority stops", &[2], |wsrep| wsrep.status == "non-Primary" && !wsrep.ready)?;
-    stage.status(&Expected {
+    let seen = stage.status(&Expected {
         exit: 3,
         codes: &["MDB211", "MDB223"],
         without: &["MDB201", "MDB203", "MDB212"],
         says: &["db-2", "non-Primary"],
     })?;
-    cut.into_iter().try_for_each(Lasting::heal)
+    cut.into_iter().try_for_each(Lasting::heal)?;
+    stage.saw("12", "a network partition between pods, 2 and 1", &seen)
 }
 
 /// `pc.bootstrap` on the smaller side of a cut, while the larger one is alive: two primary components with one UUID.
@@ -88,8 +89,8 @@ pub fn split_brain(stage: &Stage) -> Result<()> {
     // With the network whole again nothing changes: the halves never reconnect.
     cut.into_iter().try_for_each(Lasting::heal)?;
     thread::sleep(Duration::from_secs(8));
-    stage.status(&expected).context("after the network was healed")?;
-    Ok(())
+    let seen = stage.status(&expected).context("after the network was healed")?;
+    stage.saw("14", "`pc.bootstrap` on the smaller side of a cut; the network is whole again", &seen)
 }
 
 /// Makes the component of one member primary.
@@ -111,8 +112,14 @@ pub fn zombie(stage: &Stage) -> Result<()> {
     stage.wait_wsrep("the member is out", &[2], |wsrep| wsrep.status == "Disconnected")?;
     stage.wait_wsrep("the others go on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
     ensure!(stage.cluster.pod(2)?.ready, "the probes were to stay green");
-    stage.status(&Expected { exit: 3, codes: &["MDB118"], without: &["MDB211", "MDB203"], says: &["db-2", "Disconnected"] })?;
-    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])
+    let seen = stage.status(&Expected {
+        exit: 3,
+        codes: &["MDB118"],
+        without: &["MDB211", "MDB203"],
+        says: &["db-2", "Disconnected"],
+    })?;
+    stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
+    stage.saw("16", "db-2 is voted out; its server lives on, and its probes are green", &seen)
 }
 
 /// Somebody deletes the claim of a pod that runs: it lives exactly as long as the pod.
@@ -123,8 +130,8 @@ pub fn claim_deleted(stage: &Stage) -> Result<()> {
         claim["metadata"]["deletionTimestamp"].as_str().map(drop).context("no deletion timestamp")
     })?;
     stage.cluster.look()?;
-    stage.status(&Expected { exit: 3, codes: &["MDB411"], without: &["MDB412"], says: &["data-db-2"] })?;
-    Ok(())
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB411"], without: &["MDB412"], says: &["data-db-2"] })?;
+    stage.saw("9", "somebody deletes the volume claim of a running pod", &seen)
 }
 
 /// A set that throws volumes away when it shrinks; today all is well.
@@ -167,6 +174,7 @@ pub fn joiner_that_its_probe_kills(stage: &Stage) -> Result<()> {
     })?;
     let events = stage.cluster.kubectl(&["get", "events", "--field-selector=involvedObject.name=db-2"])?;
     ensure!(events.contains("failed startup probe"), "{events}");
-    stage.status(&Expected { exit: 3, codes: &["MDB128"], without: &["MDB201"], says: &["db-2"] })?;
-    slow.heal()
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB128"], without: &["MDB201"], says: &["db-2"] })?;
+    slow.heal()?;
+    stage.saw("8", "a full copy takes longer than the startup probe of its joiner lasts (foretold as MDB220)", &seen)
 }

@@ -23,8 +23,10 @@ pub fn dead_node(stage: &Stage) -> Result<()> {
         ensure!(ready == "Unknown", "Ready is {ready}");
         Ok(())
     })?;
-    stage.status_in_time(&Expected { exit: 3, codes: &["MDB121"], without: &["MDB201"], says: &["db-0", "db-1", "db-2"] })?;
-    off.heal()
+    let seen =
+        stage.status_in_time(&Expected { exit: 3, codes: &["MDB121"], without: &["MDB201"], says: &["db-0", "db-1", "db-2"] })?;
+    off.heal()?;
+    stage.saw("none", "the node of db-2 is dead", &seen)
 }
 
 /// The node of one member loses its network: the API server cannot ask that side.

@@ -78,8 +78,9 @@ pub fn forced_bootstrap_left(stage: &Stage) -> Result<()> {
     stage.cluster.wait_healthy(SOON)?;
     let force = stage.cluster.get("mariadb/db")?["spec"]["galera"]["recovery"]["forceClusterBootstrapInPod"].clone();
     ensure!(force == "db-0", "the operator took it back: {force}");
-    stage.status(&Expected { exit: 3, codes: &["MDB505"], without: &["MDB507", "MDB202"], says: &["db-0"] })?;
-    patch(stage, &json!({"galera": {"recovery": {"forceClusterBootstrapInPod": null}}}))
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB505"], without: &["MDB507", "MDB202"], says: &["db-0"] })?;
+    patch(stage, &json!({"galera": {"recovery": {"forceClusterBootstrapInPod": null}}}))?;
+    stage.saw("21", "`forceClusterBootstrapInPod` was forgotten in the MariaDB object", &seen)
 }
 
 /// The file of a recovery whose end did not go well; the operator's volume for configuration keeps it.
@@ -92,8 +93,9 @@ pub fn bootstrap_file_left(stage: &Stage) -> Result<()> {
     )?;
     ensure!(written.stdout.contains("--wsrep_new_cluster=ON"), "a start would not read it: {written:?}");
     stage.cluster.look()?;
-    stage.status(&Expected { exit: 3, codes: &["MDB243"], without: &["MDB203"], says: &["db-1"] })?;
-    stage.cluster.exec(1, &format!("rm {file}"), "").map(drop)
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB243"], without: &["MDB203"], says: &["db-1"] })?;
+    stage.cluster.exec(1, &format!("rm {file}"), "")?;
+    stage.saw("21", "the bootstrap file of an earlier recovery was left", &seen)
 }
 
 /// A dump that failed at once: the operator shows it as complete.

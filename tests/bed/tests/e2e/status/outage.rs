@@ -37,8 +37,9 @@ pub fn limbo(stage: &Stage) -> Result<()> {
         }
         Ok(())
     })?;
-    stage.status(&Expected { exit: 3, codes: &["MDB103", "MDB214", "MDB202"], without: &["MDB215"], says: &["db-2"] })?;
-    Ok(())
+    let seen =
+        stage.status(&Expected { exit: 3, codes: &["MDB103", "MDB214", "MDB202"], without: &["MDB215"], says: &["db-2"] })?;
+    stage.saw("17", "all die at once, and db-2 has no pod any more: the others wait for it for ever", &seen)
 }
 
 /// All members die at once and have forgotten their last view: each start ends for want of a primary component.
@@ -60,7 +61,8 @@ pub fn crash_loop(stage: &Stage) -> Result<()> {
     }
     let pods = stage.cluster.pods()?;
     ensure!(pods.iter().all(|pod| !pod.ready && pod.restarts > 0), "they came back: {pods:?}");
-    Ok(())
+    let seen = stage.plugin.status(&stage.cluster, &["--pod-timeout=15s"])?;
+    stage.saw("2", "all die at once and have forgotten their last view: they crash-loop", &seen)
 }
 
 /// All members die at once and come back by the plain start of the official image: one cluster again, histories never compared.
@@ -74,8 +76,8 @@ pub fn zero_uuid(stage: &Stage) -> Result<()> {
         ensure!(stage.cluster.pods()?.iter().all(|pod| pod.ready), "not yet");
         Ok(())
     })?;
-    stage.status(&Expected { exit: 3, codes: &["MDB207"], without: &["MDB203", "MDB205"], says: &["db-0"] })?;
-    Ok(())
+    let seen = stage.status(&Expected { exit: 3, codes: &["MDB207"], without: &["MDB203", "MDB205"], says: &["db-0"] })?;
+    stage.saw("3", "all die at once and form a cluster again by themselves, with a state UUID of zeros", &seen)
 }
 
 /// Whether a table of the kernel has a listener on `port`.

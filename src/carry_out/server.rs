@@ -1,0 +1,94 @@
+//! What is changed inside of a running server.
+
+use std::time::Duration;
+
+use crate::api::exec::{ExecEnd, exec_until};
+use crate::api::script::{self, LOADER, assignments};
+use crate::api::sql::client::{Login, Session, Told};
+use crate::api::writes::Denied;
+use crate::api::{Api, Password, PodRef};
+use crate::model::fact::Why;
+
+/// Every table is checked: the time grows with their number.
+const CONVERSION: Duration = Duration::from_secs(1800);
+/// `SET GLOBAL read_only` waits for statements that hold the global lock.
+const OPENING: Duration = Duration::from_secs(20);
+const MAX_OUTPUT: usize = 1 << 20;
+const DONE: &str = "kubectl-mariadb: converted";
+
+/// Without binary log and without replication to other members, as the program itself does it: every server has its own
+/// system tables. The record of it must be readable for the server's own account.
+const CONVERT: &str = r#"find_server
+find_socket
+credentials
+tool=''
+for t in mariadb-upgrade mysql_upgrade /opt/bitnami/mariadb/bin/mariadb-upgrade /opt/bitnami/mariadb/bin/mysql_upgrade; do
+  command -v "$t" >/dev/null 2>&1 && { tool=$t; break; }
+done
+[ -n "$tool" ] || { echo "the container has no mariadb-upgrade" >&2; exit 127; }
+"$tool" --user="$user" ${socket:+--socket="$socket"} $tcp >&2 || exit
+for f in mariadb_upgrade_info mysql_upgrade_info; do
+  [ -f "$home/$f" ] && chown --reference="$home" "$home/$f" 2>/dev/null
+done
+echo "$done"
+--go
+"#;
+
+/// Runs `mariadb-upgrade` in the database container of `pod`. Running it again does no harm.
+///
+/// # Errors
+/// [`Denied`].
+pub(super) async fn convert(api: &Api, pod: &PodRef, datadir: &str) -> Result<(), Denied> {
+    let given = api.password().map(Password::reveal).unwrap_or_default();
+    let mut script = assignments(&[("given", given), ("given_user", ""), ("home", datadir), ("done", DONE)]);
+    script::append(&mut script, script::CLIENT);
+    script.push_str(CONVERT);
+    match exec_until(api, pod, &LOADER, script.as_bytes(), DONE, CONVERSION, MAX_OUTPUT).await {
+        ExecEnd::Complete { .. } | ExecEnd::Exited { code: 0, .. } => Ok(()),
+        ExecEnd::Exited { code, stderr, .. } => {
+            let said = String::from_utf8_lossy(&stderr);
+            let last: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let last = last[last.len().saturating_sub(3)..].join("; ");
+            Err(Denied::Refused(format!("mariadb-upgrade in {} ended with exit code {code}: {last}", pod.name)))
+        }
+        ExecEnd::Refused(why) => Err(Denied::Lost(format!("it did not run: {why}"))),
+        ExecEnd::Lost(why) => Err(Denied::Lost(why.to_string())),
+    }
+}
+
+/// Lets the server of `pod` take writes.
+///
+/// # Errors
+/// [`Denied`].
+pub(super) async fn open(api: &Api, pod: &PodRef) -> Result<(), Denied> {
+    told(api, pod, "SET GLOBAL read_only = OFF").await
+}
+
+/// Keeps the server of `pod` from taking writes.
+///
+/// # Errors
+/// [`Denied`].
+pub(super) async fn close(api: &Api, pod: &PodRef) -> Result<(), Denied> {
+    told(api, pod, "SET GLOBAL read_only = ON").await
+}
+
+/// One statement that may be told again without harm.
+async fn told(api: &Api, pod: &PodRef, statement: &str) -> Result<(), Denied> {
+    let login = Login { password: api.password().map(|password| password.reveal().to_owned()), ..Login::default() };
+    let opening = async {
+        let (mut session, standing) = Session::open(api, pod, &login, false, OPENING).await?;
+        session.run(statement, standing.quoting);
+        let done = loop {
+            if let Told::Done(done) = session.next().await? {
+                break done;
+            }
+        };
+        session.end();
+        Ok::<_, Why>(done)
+    };
+    match tokio::time::timeout(OPENING, opening).await {
+        Ok(Ok(done)) => done.error.map_or(Ok(()), |error| Err(Denied::Refused(format!("{} {}", error.code, error.message)))),
+        Ok(Err(why)) => Err(Denied::Lost(why.to_string())),
+        Err(_) => Err(Denied::Lost(format!("no answer within {} s", OPENING.as_secs()))),
+    }
+}

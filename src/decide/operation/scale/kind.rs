@@ -1,0 +1,121 @@
+//! Clusters and numbers that are not scaled, and what to do instead.
+
+use crate::decide::operation::operator;
+use crate::decide::operation::plan::{Range, Refusal};
+use crate::decide::operation::preflight::MOST_ORDINALS;
+use crate::decide::rules::operations as rules;
+use crate::model::names::Ordinal;
+use crate::model::operator::{Mode, OperatorView};
+use crate::model::snapshot::Snapshot;
+use crate::model::topology::Topology;
+
+pub fn other_number(seen: &Snapshot, now: Range, expected: u32) -> Refusal {
+    let name = &seen.target.name;
+    let summary = format!("{name} has {} now, not {expected}", super::members(now.replicas));
+    Refusal::new(&rules::OTHER_NUMBER, summary)
+        .because([format!("spec.replicas: {}", now.replicas)])
+        .plugin(&format!("status {name}"))
+}
+
+pub fn to_zero(seen: &Snapshot) -> Refusal {
+    let name = &seen.target.name;
+    let summary = format!("{name} is not scaled to 0: that is a stop, which records and verifies the last member");
+    Refusal::new(&rules::TO_ZERO, summary).plugin(&format!("stop {name}"))
+}
+
+pub fn too_many(seen: &Snapshot, replicas: u32) -> Refusal {
+    let summary = format!(
+        "{} is not scaled to {}: members above ordinal {} are not handled",
+        seen.target.name,
+        replicas,
+        MOST_ORDINALS - 1
+    );
+    Refusal::new(&rules::NOT_SCALED, summary).because([format!("spec.ordinals.start: {}", seen.objects.stateful_set.start)])
+}
+
+/// What more or fewer pods would not make a larger or smaller cluster of (safety D2).
+pub fn not_scaled(seen: &Snapshot, topology: &Topology) -> Refusal {
+    let name = &seen.target.name;
+    match topology {
+        Topology::Replication { .. } => {
+            let next = seen.pod_name(Ordinal(Range::of(&seen.objects.stateful_set).end()));
+            let summary = format!(
+                "{name} replicates, and a new replica {next} would start from an empty data directory: seed its volume first, by the \
+                 steps in the explanation"
+            );
+            Refusal::new(&rules::NO_SEED, summary).plugin(&format!("status {name}"))
+        }
+        Topology::Single => {
+            let summary = format!("{name} is a single server: another pod would be another database, writable and empty");
+            Refusal::new(&rules::NOT_SCALED, summary)
+        }
+        Topology::Independent | Topology::Galera | Topology::Unknown { .. } => {
+            let summary =
+                format!("the servers of {name} do not know each other: each has rows of its own, and a new one would have none");
+            Refusal::new(&rules::NOT_SCALED, summary).plugin(&format!("status {name}"))
+        }
+    }
+}
+
+/// A cluster of mariadb-operator: it cannot be stepped through from here (safety F5), and is told by its own object, never by
+/// the scale subresource, which skips its checks (F4a).
+pub fn operated(seen: &Snapshot, now: Range, replicas: u32) -> Option<Refusal> {
+    let view = operator::view(seen)?;
+    let name = &seen.target.name;
+    let because = match view.spec.mode {
+        Mode::Galera => {
+            "mariadb-operator starts or removes all members of the difference at once, and then restarts every other one"
+                .to_owned()
+        }
+        Mode::Replication => {
+            "mariadb-operator seeds new replicas from a backup of its own (replication.replica.bootstrapFrom)".to_owned()
+        }
+        Mode::Standalone => "the MariaDB object asks for one server without replication".to_owned(),
+    };
+    let summary = format!("{name} belongs to mariadb-operator, which scales it itself, not one member at a time");
+    let refusal = Refusal::new(&rules::OPERATOR_SCALES, summary).because([because]);
+    let refusal = refusal.because(obstacles(seen, view, now, replicas));
+    let Some((replicas, even)) = asked(view, now, replicas) else { return Some(refusal.plugin(&format!("status {name}"))) };
+    let even = if even { ",\"replicasAllowEvenNumber\":true" } else { "" };
+    let patch = format!("{{\"spec\":{{\"replicas\":{replicas}{even}}}}}");
+    Some(refusal.kubectl(&format!("patch mariadbs.{} {} --type=merge -p {patch}", view.group.name(), view.name)))
+}
+
+/// What to ask the operator for: how many replicas, and whether even numbers have to be allowed. `None`: it would refuse it.
+fn asked(view: &OperatorView, now: Range, replicas: u32) -> Option<(u32, bool)> {
+    if replicas < 2 || replicas == now.replicas || view.spec.primary_index.is_some_and(|primary| primary.0 >= replicas) {
+        return None;
+    }
+    match view.spec.mode {
+        Mode::Galera => Some((replicas, replicas.is_multiple_of(2))),
+        // By two at once it configures the first new replica twice under writes (error 1062, 25.10.4).
+        Mode::Replication => Some((replicas.min(now.replicas + 1), false)),
+        Mode::Standalone => None,
+    }
+}
+
+fn obstacles(seen: &Snapshot, view: &OperatorView, now: Range, replicas: u32) -> Vec<String> {
+    let mut obstacles = Vec::new();
+    if view.spec.suspended {
+        obstacles.push("spec.suspend of the MariaDB object: true, so it does nothing now".to_owned());
+    }
+    if replicas < 2 && view.spec.mode != Mode::Standalone {
+        obstacles.push(format!("mariadb-operator refuses {replicas} on a cluster"));
+    }
+    if let Some(primary) = view.spec.primary_index.filter(|primary| primary.0 >= replicas && replicas > 0) {
+        obstacles.push(format!("the primary {} would be removed: mariadb-operator refuses that", seen.pod_name(primary)));
+    }
+    if view.spec.mode == Mode::Replication && replicas > now.replicas + 1 {
+        obstacles
+            .push("by two or more at once, under writes, the first new replica stops with error 1062: one at a time".to_owned());
+    }
+    let set = &seen.objects.stateful_set;
+    let stale = seen.objects.claims.known().into_iter().flatten().filter(|claim| {
+        let ordinal = set.ordinal_of_claim(&claim.name);
+        ordinal.is_some_and(|ordinal| (now.end()..now.with(replicas).end()).contains(&ordinal.0))
+    });
+    let then =
+        if view.spec.mode == Mode::Replication { "it ends in ScaleOutError with it" } else { "it would be reused as it is" };
+    obstacles.extend(stale.map(|claim| format!("the volume claim {} is there already: {then}", claim.name)));
+    obstacles
+}

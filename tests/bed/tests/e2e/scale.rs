@@ -1,0 +1,240 @@
+//! `scale` with writers: members come and go one at a time, volumes stay, and every acknowledged row is there.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bed::testing::cluster::Cluster;
+use bed::testing::oracle;
+use bed::testing::reliability::Record;
+use bed::testing::run::{Ended, wait_until};
+use bed::testing::shape::Shape;
+use bed::testing::writers::{Acknowledged, Target, Writers};
+use serde_json::{Value, json};
+
+use crate::grastate::{nothing_left, on_volume};
+use crate::stage::{SOON, Stage};
+
+/// Two full copies one after the other on a busy machine, a dead holder's heartbeat watched before.
+const LIMIT: Duration = Duration::from_secs(550);
+
+fn plugin(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
+    let args = [args, &["-n", &stage.cluster.namespace, "--pod-timeout=15s"]].concat();
+    let began = Instant::now();
+    let ended = stage.plugin.run_within(&args, LIMIT)?;
+    ensure!(ended.code == Some(exit), "{args:?}: exit {:?}\n{}{}", ended.code, ended.stdout, ended.stderr);
+    eprintln!("         {} in {:.1} s", args[..4.min(args.len())].join(" "), began.elapsed().as_secs_f32());
+    Ok(ended)
+}
+
+fn scale(stage: &Stage, replicas: u32, more: &[&str], exit: i32) -> Result<Ended> {
+    let ended = plugin(stage, &[&["scale", "db", "--replicas", &replicas.to_string(), "-y"], more].concat(), exit)?;
+    if exit == 0 {
+        whole(stage, replicas)?;
+    }
+    Ok(ended)
+}
+
+/// However the lines are broken.
+fn says(ended: &Ended, words: &str) -> Result<()> {
+    let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(told.contains(words), "it does not say {words:?}: {told}");
+    Ok(())
+}
+
+/// The same cluster with another number of members.
+fn with(stage: &Stage, members: u32) -> Cluster {
+    Cluster { shape: Shape { members, ..stage.cluster.shape.clone() }, ..stage.cluster.clone() }
+}
+
+/// Healthy with so many members, and nothing of ours left.
+fn whole(stage: &Stage, members: u32) -> Result<()> {
+    with(stage, members).wait_healthy(SOON)?;
+    let journal = stage.cluster.get("configmap/kubectl-mariadb.db")?;
+    ensure!(journal["data"]["current"].is_null(), "the journal is not closed: {journal:#}");
+    nothing_left(stage)
+}
+
+fn claim(stage: &Stage, ordinal: u32) -> String {
+    format!("pvc/{}-db-{ordinal}", stage.cluster.shape.layout().claim)
+}
+
+/// The uid of the claim of an ordinal, and whether nothing is about to delete it.
+fn kept(stage: &Stage, ordinal: u32) -> Result<String> {
+    let claim = stage.cluster.get(&claim(stage, ordinal))?;
+    let metadata = &claim["metadata"];
+    ensure!(metadata["deletionTimestamp"].is_null() && metadata["ownerReferences"].is_null(), "it goes: {metadata:#}");
+    metadata["uid"].as_str().map(str::to_owned).context("a claim has a uid")
+}
+
+/// Volumes of members that are no more: the next trial begins without them.
+fn forget(stage: &Stage, ordinals: &[u32]) -> Result<()> {
+    ordinals.iter().try_for_each(|ordinal| stage.cluster.kubectl(&["delete", &claim(stage, *ordinal), "--wait=true"]).map(drop))
+}
+
+/// Writers write while `work` goes on; then every acknowledged row is on every one of `members`.
+fn written(stage: &Stage, target: &Target, members: u32, work: impl FnOnce() -> Result<()>) -> Result<(Acknowledged, Duration)> {
+    let writers = Writers::start(&stage.cluster, target, 3, &stage.folder.join("acknowledged"))?;
+    thread::sleep(Duration::from_secs(2));
+    let began = Instant::now();
+    work()?;
+    let took = began.elapsed();
+    thread::sleep(Duration::from_secs(2));
+    let written = writers.stop()?;
+    eprintln!(
+        "         {} rows acknowledged, longest gap {:.1} s, {} errors",
+        written.acknowledged.rows(),
+        written.longest_gap.as_secs_f32(),
+        written.errors
+    );
+    ensure!(written.acknowledged.rows() > 100, "hardly a row was written: {written:?}");
+    oracle::check(&with(stage, members), &written.acknowledged)?;
+    Ok((written.acknowledged, took))
+}
+
+fn record(stage: &Stage, rows: &str, fault: &str, did: &str, (acknowledged, took): &(Acknowledged, Duration)) -> Result<()> {
+    stage.record(Record {
+        rows: rows.to_owned(),
+        fault: fault.to_owned(),
+        did: did.to_owned(),
+        took: Some(*took),
+        acknowledged: Some(acknowledged.rows()),
+    })
+}
+
+/// Row 22: 3→5→3→1→3→5→3. Volumes stay, are reused, and then deleted and made anew.
+pub fn out_and_in(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    let uid = stage.cluster.pod(0)?.uid;
+    let done = written(stage, &Target::Any, 3, || {
+        scale(stage, 5, &[], 0)?;
+        let before = [kept(stage, 3)?, kept(stage, 4)?];
+        says(&scale(stage, 3, &["--current-replicas", "5"], 0)?, "the volumes of db-3, db-4 are kept")?;
+        says(&scale(stage, 1, &[], 0)?, "the volumes of db-1, db-2, db-3, db-4 are kept")?;
+        says(&scale(stage, 3, &[], 5)?, "MDB751")?;
+        scale(stage, 3, &["--reuse-pvcs"], 0)?;
+        ensure!(before == [kept(stage, 3)?, kept(stage, 4)?], "other volumes");
+        scale(stage, 5, &["--prune-pvcs"], 0)?;
+        let after = [kept(stage, 3)?, kept(stage, 4)?];
+        ensure!(before[0] != after[0] && before[1] != after[1], "the volumes are the old ones");
+        scale(stage, 3, &[], 0).map(drop)
+    })?;
+    ensure!(stage.cluster.pod(0)?.uid == uid && stage.wsrep(0)?.state_uuid == history, "db-0 was touched");
+    forget(stage, &[3, 4])?;
+    record(stage, "22", "none: 3 to 5 to 3 to 1 to 3 to 5 to 3 members, while writers write", "one member at a time", &done)
+}
+
+/// Row 23: what a volume holds more is named, and not erased.
+pub fn stale_volumes(stage: &Stage) -> Result<()> {
+    scale(stage, 4, &[], 0)?;
+    scale(stage, 3, &[], 0)?;
+    let before = kept(stage, 3)?;
+    let abort = || plugin(stage, &["operation", "abort", "db", "-y"], 0).map(drop);
+    on_volume(stage, 3, "cp grastate.dat grastate.kept; sed -i 's/^seqno:.*/seqno:   900000000/' grastate.dat")?;
+    for flag in ["--reuse-pvcs", "--prune-pvcs"] {
+        says(&scale(stage, 4, &[flag], 5)?, "MDB753")?;
+        abort()?;
+    }
+    on_volume(stage, 3, "sed -i 's/^uuid:.*/uuid:    650ade90-e4f7-11f1-9ccc-d3c02d18f50e/' grastate.dat")?;
+    says(&scale(stage, 4, &["--reuse-pvcs"], 5)?, "MDB752")?;
+    abort()?;
+    let refused = scale(stage, 4, &["--prune-pvcs"], 5)?;
+    let words = refused.stdout.split_whitespace().find(|word| word.starts_with("--accept-data-loss="));
+    let words = words.with_context(|| format!("no words: {}", refused.stdout))?.to_owned();
+    abort()?;
+    ensure!(words.contains("650ade90-e4f7-11f1-9ccc-d3c02d18f50e:900000000"), "{words}");
+    ensure!(kept(stage, 3)? == before && stage.cluster.pods()?.len() == 3, "the volume was touched");
+    let done = written(stage, &Target::Any, 4, || scale(stage, 4, &["--prune-pvcs", &words], 0).map(drop))?;
+    ensure!(kept(stage, 3)? != before, "the volume is the old one");
+    scale(stage, 3, &[], 0)?;
+    forget(stage, &[3])?;
+    record(
+        stage,
+        "23",
+        "the volume of an earlier member is ahead, or of another history",
+        "read it first, left it alone, and deleted it only when its loss was accepted by name",
+        &done,
+    )
+}
+
+/// A set that deletes the volumes of pods that leave: it deletes none, and is the same afterwards.
+pub fn when_scaled_delete(stage: &Stage) -> Result<()> {
+    let policy = |value: &str| {
+        let patch = json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": value, "whenDeleted": "Retain"}}});
+        stage.cluster.kubectl(&["patch", "statefulset", "db", "--type=merge", "-p", &patch.to_string()])
+    };
+    policy("Delete")?;
+    let before = kept_of_member(stage, 2)?;
+    let done = written(stage, &Target::Any, 3, || {
+        scale(stage, 2, &[], 0)?;
+        ensure!(set(stage)?["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete", "the set is another one");
+        // The controller has had time to act on the policy.
+        thread::sleep(Duration::from_secs(15));
+        ensure!(kept(stage, 2)? == before, "another volume");
+        scale(stage, 3, &["--reuse-pvcs"], 0).map(drop)
+    })?;
+    policy("Retain")?;
+    record(stage, "22", "none: whenScaled is Delete", "kept the volume of the member that left, and the policy", &done)
+}
+
+/// As [`kept`], of a claim that the set may own.
+fn kept_of_member(stage: &Stage, ordinal: u32) -> Result<String> {
+    let claim = stage.cluster.get(&claim(stage, ordinal))?;
+    claim["metadata"]["uid"].as_str().map(str::to_owned).context("a claim has a uid")
+}
+
+/// Row 22 of replication: the last replica leaves under writers, the primary never does, and none is added empty.
+pub fn replica_leaves(stage: &Stage) -> Result<()> {
+    says(&scale(stage, 4, &[], 5)?, "MDB749")?;
+    let done =
+        written(stage, &Target::Pod(0), 2, || says(&scale(stage, 2, &[], 0)?, "db has 2 members; the volume of db-2 is kept"))?;
+    kept(stage, 2)?;
+    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=3"])?;
+    stage.cluster.wait_healthy(SOON * 2)?;
+    record(stage, "22", "none: a replica leaves while writers write", "stopped it, and kept its volume", &done)
+}
+
+/// Whoever scales is killed on the way out, and somebody goes on; killed on the way in, and it is taken back.
+pub fn killed(stage: &Stage) -> Result<()> {
+    let done = written(stage, &Target::Any, 3, || {
+        kill_when(stage, 5, |replicas| replicas == 4)?;
+        says(&scale(stage, 3, &[], 5)?, "MDB701")?;
+        plugin(stage, &["operation", "resume", "db", "-y"], 0)?;
+        whole(stage, 5)?;
+        kill_when(stage, 3, |replicas| replicas <= 4)?;
+        plugin(stage, &["operation", "abort", "db", "-y"], 0)?;
+        whole(stage, 5)?;
+        scale(stage, 3, &[], 0)?;
+        forget(stage, &[3, 4])?;
+        kill_when(stage, 5, |replicas| replicas == 4)?;
+        says(&plugin(stage, &["operation", "abort", "db", "-y"], 0)?, "is kept")?;
+        whole(stage, 3)
+    })?;
+    forget(stage, &[3])?;
+    record(stage, "22", "whoever scales is killed, three times", "went on once, and was taken back twice", &done)
+}
+
+/// Begins, and kills it a while after it is so, up to four seconds: the name of the trial chooses the moment.
+fn kill_when(stage: &Stage, to: u32, is_so: impl Fn(u64) -> bool) -> Result<()> {
+    let args = ["scale", "db", "--replicas", &to.to_string(), "-y", "-n", &stage.cluster.namespace, "--pod-timeout=15s"];
+    let mut plugin = stage.plugin.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let reached = wait_until("it is in the middle", LIMIT, || {
+        let replicas = set(stage)?["spec"]["replicas"].as_u64().unwrap_or_default();
+        ensure!(is_so(replicas), "replicas {replicas}");
+        Ok(())
+    });
+    let mut seed = DefaultHasher::new();
+    (&stage.trial, to).hash(&mut seed);
+    let after = Duration::from_millis(seed.finish() % 4000);
+    eprintln!("         killed {} ms later", after.as_millis());
+    thread::sleep(after);
+    plugin.kill()?;
+    plugin.wait()?;
+    reached.map(drop)
+}
+
+fn set(stage: &Stage) -> Result<Value> {
+    stage.cluster.get("statefulset/db")
+}
