@@ -175,7 +175,7 @@ impl ControlPlane {
             String::from("--default-unreachable-toleration-seconds=30"),
             format!("--audit-log-path={}", self.bed.log().join("audit.log").display()),
             String::from("--audit-log-maxsize=200"),
-            String::from("--audit-log-maxbackup=1"),
+            String::from("--audit-log-maxbackup=4"),
         ];
         if self.api_only {
             words.push(String::from("--disable-admission-plugins=ServiceAccount"));

@@ -1,5 +1,6 @@
 //! For tests: database clusters, writers, an oracle, and faults that whoever comes next can undo.
 
+pub mod audit;
 pub mod cluster;
 pub mod faults;
 pub mod keep;

@@ -2,10 +2,10 @@
 //! has nothing is told which right is missing.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bed::testing::audit::AuditLog;
 use bed::testing::run::{Ended, output, run};
 use serde_json::Value;
 
@@ -68,12 +68,28 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "unsuspend NAME" => Try::of(&["unsuspend", "db", "--yes"], &[0], "works on db again"),
         "stop NAME" | "stop NAME (of mariadb-operator)" => Try::of(&["stop", "db", "--yes"], &[0], "is stopped"),
         "start NAME" | "start NAME (of mariadb-operator)" => Try::of(&["start", "db", "--yes"], &[0], "db runs"),
-        "operation list" => Try::of(&["operation", "list"], &[0], "rebuild"),
+        // The same server under the name of its version.
+        "upgrade NAME --image IMAGE" | "upgrade NAME --image IMAGE (of mariadb-operator)" => {
+            Try::of(&["upgrade", "db", "--image", "bed.local/mariadb:11.8.6", "--yes"], &[0], "runs bed.local/mariadb:11.8.6")
+        }
+        "restart NAME" => Try::of(&["restart", "db", "--yes"], &[0], "was restarted"),
+        "operation list" => Try::of(&["operation", "list"], &[0], "restart"),
         "operation show NAME" => Try::of(&["operation", "show", "db"], &[0], "start"),
         // Their helper pods are tried by a trial of its own.
         "galera grastate NAME --recover-positions (everything down)"
         | "galera recover NAME (everything down)"
         | "galera bootstrap POD (everything down)" => return Ok(None),
+        // The second gives back what the first takes.
+        "scale NAME --replicas N" => Try::of(&["scale", "db", "--replicas", "2", "--yes"], &[0], "the volume of db-2 is kept"),
+        "scale NAME --replicas N --prune-pvcs (a volume is left)" => {
+            Try::of(&["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"], &[0], "db has 3 members")
+        }
+        "pvc list (all of a namespace)" => Try::of(&["pvc", "list"], &[0], "in use"),
+        "pvc list NAME" => Try::of(&["pvc", "list", "db"], &[0], "in use"),
+        "pvc list NAME --inspect" => Try::of(&["pvc", "list", "db", "--inspect", "--yes"], &[0], "in use"),
+        "pvc prune NAME" => Try::of(&["pvc", "prune", "db", "--yes"], &[0], "is left over"),
+        // The class of the other volumes does not expand; which one it is has to be read.
+        "pvc expand NAME --size SIZE" => Try::of(&["pvc", "expand", "db", "--size", "2Gi", "--yes"], &[5], "MDB7"),
         "rebuild POD" => Try::of(&["rebuild", "db-2", "--yes"], &[0], "db-2 has a fresh copy"),
         // No node of the bed is lost here.
         "rebuild POD --new-volume (its node is lost)" => Try::of(&["rebuild", "db-2", "--new-volume", "--yes"], &[5], "MDB729"),
@@ -83,7 +99,9 @@ fn of_row(row: &str) -> Result<Option<Try>> {
 
 /// Whether a row is tried on a cluster of mariadb-operator, or on any other.
 fn is_for(row: &str, operated: bool) -> bool {
-    let is_operation = ["stop", "start", "suspend", "unsuspend", "operation", "rebuild"].iter().any(|verb| row.starts_with(verb));
+    let is_operation = ["stop", "start", "suspend", "unsuspend", "operation", "scale", "rebuild", "upgrade", "restart"]
+        .iter()
+        .any(|verb| row.starts_with(verb));
     let of_operator = row.ends_with("(of mariadb-operator)") || row.contains("suspend");
     !is_operation || operated == of_operator
 }
@@ -123,10 +141,9 @@ fn run_as(stage: &Stage, user: &str, group: &str, args: &[&str]) -> Result<Ended
     run(command, "", LIMIT)
 }
 
-/// The rights that this user was refused from `start` of the audit log on.
-fn refused(stage: &Stage, start: u64, user: &str) -> Result<BTreeSet<String>> {
-    let audit = fs::read(audit_log(stage))?;
-    let since = String::from_utf8_lossy(audit.get(usize::try_from(start)?..).unwrap_or(&audit)).into_owned();
+/// The rights that this user was refused.
+fn refused(audit: &AuditLog, user: &str) -> Result<BTreeSet<String>> {
+    let since = audit.since()?;
     let requests: Vec<Value> = (since.lines().filter_map(|line| serde_json::from_str(line).ok()))
         .filter(|request: &Value| request["impersonatedUser"]["username"] == user)
         .collect();
@@ -147,14 +164,10 @@ fn refused(stage: &Stage, start: u64, user: &str) -> Result<BTreeSet<String>> {
         .collect())
 }
 
-fn audit_log(stage: &Stage) -> std::path::PathBuf {
-    stage.cluster.bed.layout().log().join("audit.log")
-}
-
 /// Every row of the page but those that create helper pods.
 pub fn roles_of_the_page(stage: &Stage) -> Result<()> {
     grant(stage)?;
-    let audit_start = fs::metadata(audit_log(stage))?.len();
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
     let user = format!("on-call-{}", stage.cluster.namespace);
     let mut tried = 0;
     let operated = stage.cluster.shape.source == bed::testing::shape::Source::Operator;
@@ -168,7 +181,7 @@ pub fn roles_of_the_page(stage: &Stage) -> Result<()> {
         tried += 1;
     }
     ensure!(tried > 10, "the table of the page was not understood: {tried} rows");
-    let refused = refused(stage, audit_start, &user)?;
+    let refused = refused(&audit, &user)?;
     let wrongly: Vec<&String> = refused.iter().filter(|right| !LEFT_OUT.iter().any(|out| right.contains(out))).collect();
     ensure!(wrongly.is_empty(), "the roles of the page lack {wrongly:?}");
     ensure!(refused.len() == LEFT_OUT.len(), "the page leaves out {LEFT_OUT:?}, and was refused {refused:?}");
@@ -202,13 +215,13 @@ pub fn helpers_of_the_page(stage: &Stage) -> Result<()> {
     grant(stage)?;
     scale_to_zero(stage)?;
     on_volume(stage, 2, "sed -i 's/^seqno:.*/seqno:   -1/' grastate.dat")?;
-    let audit_start = fs::metadata(audit_log(stage))?.len();
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
     let user = format!("on-call-{}", stage.cluster.namespace);
     let ended = run_as(stage, &user, GROUP, &["galera", "grastate", "db", "--recover-positions", "--yes", "-o", "json"])?;
     let document: Value = serde_json::from_str(&ended.stdout).with_context(|| format!("{}{}", ended.stdout, ended.stderr))?;
     let recovered = document["members"][2]["position"]["from"] == "recovery";
     ensure!(ended.code == Some(0) && recovered, "{:?}: {document:#}\n{}", ended.code, ended.stderr);
-    let refused = refused(stage, audit_start, &user)?;
+    let refused = refused(&audit, &user)?;
     ensure!(refused.is_empty(), "the roles of the page lack {refused:?}");
     nothing_left(stage)?;
     scale_back(stage)

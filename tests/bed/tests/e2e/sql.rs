@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::audit::AuditLog;
 use bed::testing::run::{Ended, run, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -199,8 +200,7 @@ pub fn accounts(stage: &Stage) -> Result<()> {
 
 /// No password and no SQL in any argument list or in the audit log.
 pub fn nothing_leaks(stage: &Stage) -> Result<()> {
-    let audit = stage.cluster.bed.layout().log().join("audit.log");
-    let start = usize::try_from(fs::metadata(&audit)?.len())?;
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
     let pods = stage.cluster.pods()?;
     let done = AtomicBool::new(false);
     let (printed, lines) = thread::scope(|scope| {
@@ -228,8 +228,7 @@ pub fn nothing_leaks(stage: &Stage) -> Result<()> {
     });
     let lines = lines.map_err(|_| anyhow::anyhow!("the watcher died"))?;
     ensure!(lines.iter().any(|line| line.contains("--binary-mode")), "no client of the plugin was ever seen: {lines:?}");
-    let audited = fs::read(&audit)?;
-    let audited = String::from_utf8_lossy(audited.get(start..).unwrap_or(&audited)).into_owned();
+    let audited = audit.since()?;
     ensure!(audited.contains("/exec"), "the audit log holds no exec");
     let printed = printed?;
     for secret in stage.cluster.secrets.all().into_iter().chain(["told_to_nobody"]) {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::audit::AuditLog;
 use bed::testing::cluster::Pod;
 use bed::testing::user::{READER, with_rights};
 use mysql::prelude::Queryable;
@@ -37,7 +38,9 @@ pub fn wrong_root_password(stage: &Stage) -> Result<()> {
         .or_else(|_| server.query_drop(format!("ALTER USER root@localhost IDENTIFIED BY '{}'", stage.cluster.secrets.root)))?;
     let why = refused.err().context("the old password still works")?;
     ensure!(format!("{why:#}").contains("1045"), "refused for another reason: {why:#}");
-    compare(&seen?, &Expected { exit: 4, codes: &["MDB903"], without: &["MDB201", "MDB202"], says: &["db-0", "db-1", "db-2"] })
+    let seen = seen?;
+    compare(&seen, &Expected { exit: 4, codes: &["MDB903"], without: &["MDB201", "MDB202"], says: &["db-0", "db-1", "db-2"] })?;
+    stage.saw("35", "the password of root is another one than the Secret says", &seen)
 }
 
 /// Wrong name, wrong namespace, an empty namespace: one sentence each, and no verdict.
@@ -57,8 +60,7 @@ pub fn nothing_there(stage: &Stage) -> Result<()> {
 
 /// No password in any argument list, in the audit log of the API server, or in what is printed.
 pub fn secrets_stay_secret(stage: &Stage) -> Result<()> {
-    let audit = stage.cluster.bed.layout().log().join("audit.log");
-    let audit_start = fs::metadata(&audit).context("the API server writes no audit log")?.len();
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
     let pods = stage.cluster.pods()?;
     let done = AtomicBool::new(false);
     let (printed, lines) = thread::scope(|scope| {
@@ -70,9 +72,7 @@ pub fn secrets_stay_secret(stage: &Stage) -> Result<()> {
     let printed = printed?;
     let lines = lines.map_err(|_| anyhow::anyhow!("the watcher died"))?;
     ensure!(lines.iter().any(|line| line.contains("mariadb\0")), "no client of the plugin was ever seen: {lines:?}");
-    let audited = fs::read(&audit)?;
-    let since = audited.get(usize::try_from(audit_start)?..).unwrap_or(&audited);
-    let audited = String::from_utf8_lossy(since);
+    let audited = audit.since()?;
     ensure!(audited.contains(&format!("/namespaces/{}/pods/db-0/exec", stage.cluster.namespace)), "the audit log holds no exec");
     for secret in stage.cluster.secrets.all() {
         ensure!(!printed.contains(secret), "a password was printed");
