@@ -7,7 +7,7 @@ use kubectl_mariadb::process::Pace;
 
 use crate::support::program::{QUICK, Run, run_at, run_quickly};
 use crate::support::server::{Answer, Request, Server};
-use crate::support::world::{Cluster, Shared, World};
+use crate::support::world::{Cluster, Engine, Shared, World};
 
 mod cuts;
 mod operator;
@@ -16,6 +16,7 @@ mod recover;
 mod refusals;
 mod scale;
 mod screens;
+mod seeding;
 mod upgrade;
 
 const STOP: &[&str] = &["stop", "db", "-y"];
@@ -124,7 +125,7 @@ async fn serve(world: &Shared, fates: &Fates) -> Server {
 fn watch(world: &Shared) {
     let mut world = world.lock();
     let cluster = world.cluster("db");
-    if cluster.controller.stray.is_none() {
+    if cluster.controller.stray.is_none() && matches!(cluster.engine, Engine::Galera(_)) {
         assert!(cluster.as_galera().primaries().len() <= 1, "two primary components");
     }
     let kept = cluster.controller.prunes || cluster.members.values().all(|member| member.has_claim);

@@ -77,6 +77,15 @@ fn without_node() -> Shared {
     world
 }
 
+/// Three servers that replicate, with volumes larger than the template says.
+fn replicating() -> Shared {
+    let mut cluster = Cluster::replication("shop", "db", 3).controlled(false);
+    for ordinal in 0..3 {
+        cluster.volumes.sizes.insert(ordinal, (2, 2));
+    }
+    World::with([cluster])
+}
+
 /// A scale-in has left two volumes: before the second deletion the journal is there already.
 fn scaled_in() -> Shared {
     let mut cluster = Cluster::galera("shop", "db", 5).controlled(false);
@@ -158,6 +167,7 @@ const COMMANDS: &[Command] = &[
     Command::new("galera recover NAME (everything down)", &["galera", "recover", "db", "--yes"], crashed),
     Command::new("galera bootstrap POD (everything down)", &["galera", "bootstrap", "db-1", "--yes"], crashed),
     Command::new("scale NAME --replicas N", &["scale", "db", "--replicas", "2", "--yes"], controlled),
+    Command::new("scale NAME --replicas N (a new replica)", &["scale", "db", "--replicas", "4", "--yes"], replicating),
     Command::new(
         "scale NAME --replicas N --prune-pvcs (a volume is left)",
         &["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"],

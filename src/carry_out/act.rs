@@ -38,6 +38,8 @@ pub struct Learned {
     pub files: BTreeMap<Ordinal, Disk>,
     pub positions: BTreeMap<Ordinal, Recovered>,
     pub tried: Option<Tried>,
+    /// Claims that were made, and their uids.
+    pub claims: BTreeMap<String, String>,
 }
 
 impl Hands<'_> {
@@ -74,6 +76,13 @@ impl Hands<'_> {
                     Ok(()) | Err(Denied::Gone) => {}
                     Err(denied) => return Err(denied),
                 }
+            }
+            Action::Claim { ordinal, like, mark } => {
+                let claims = self.make_claims(set, *ordinal, *like, mark, dry_run).await?;
+                return Ok(Learned { claims, ..Learned::default() });
+            }
+            Action::Seed { ordinal, donor, datadir } => {
+                Box::pin(self.seed(seen, *ordinal, *donor, datadir, dry_run)).await?;
             }
             Action::Steer { to, .. } => self.steer(seen, to, dry_run).await?,
             Action::Unflag { ordinal, datadir } if !dry_run => {
@@ -197,7 +206,7 @@ impl Hands<'_> {
         pods.try_image(&helper).await.map(Some)
     }
 
-    fn pod(&self, set: &StatefulSet, ordinal: Ordinal) -> PodRef {
+    pub(super) fn pod(&self, set: &StatefulSet, ordinal: Ordinal) -> PodRef {
         let (namespace, container) = (set.namespace.clone(), set.layout.container.clone());
         PodRef { namespace, name: ordinal.pod(&set.name), container }
     }
@@ -263,12 +272,12 @@ impl Hands<'_> {
         written.map_err(|why| Denied::Refused(format!("grastate.dat of {}: {why}", ordinal.pod(&set.name))))
     }
 
-    fn template<'a>(&'a self, set: &'a StatefulSet) -> Template<'a> {
+    pub(super) fn template<'a>(&'a self, set: &'a StatefulSet) -> Template<'a> {
         Template { set, template: &self.set["spec"]["template"] }
     }
 
     /// Helpers that may be used now; `None`: they were only proven.
-    async fn helpers<'a>(
+    pub(super) async fn helpers<'a>(
         &'a self,
         set: &'a StatefulSet,
         helpers: &[Helper],

@@ -26,6 +26,8 @@ use crate::process::Clock;
 
 /// A pod starts within seconds; attaching a volume may take longer.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// The same with a volume that is made, and an image that is pulled.
+const MAKING_LIMIT: Duration = Duration::from_secs(300);
 /// Reading a few small files.
 const READ_LIMIT: Duration = Duration::from_secs(15);
 /// Until a deleted Job and its pod are seen to be gone.
@@ -152,6 +154,44 @@ impl<'a> Helpers<'a> {
         }
     }
 
+    /// Has `work` done beside a pod that runs, and waits for its end. What its log says then; also of one that had nothing to do.
+    ///
+    /// # Errors
+    /// The pod did not run, or the work failed.
+    pub async fn beside<F: Future<Output = Result<(), Why>>>(
+        &self,
+        helper: &Helper,
+        work: impl FnOnce(Pod) -> F,
+    ) -> Result<String, Why> {
+        let made = self.make(helper).await?;
+        let worked = async {
+            let pod = self.wait(helper, &made).await?;
+            if matches!(progress(&pod), Progress::Runs) {
+                work(pod).await?;
+            }
+            let ended = self.ended(helper, &made).await?;
+            self.log(ended).await.known().cloned().map_err(Clone::clone)
+        };
+        let log = Box::pin(worked).await;
+        self.remove(&made).await;
+        log
+    }
+
+    /// Waits for the end of a pod that runs.
+    async fn ended(&self, helper: &Helper, made: &Made) -> Result<Pod, Why> {
+        let began = Instant::now();
+        while began.elapsed() < helper.kind.lifetime() {
+            match self.pod_of(made).await? {
+                Some(pod) if matches!(progress(&pod), Progress::Ended) => return Ok(pod),
+                Some(_) => {}
+                // Evicted, or its node was drained: a Job makes no second one.
+                None => return Err(Why::Failed("its helper pod was taken away".to_owned())),
+            }
+            sleep(PAUSE).await;
+        }
+        Err(Why::Failed(format!("its helper pod was not done within {} s", helper.kind.lifetime().as_secs())))
+    }
+
     /// Removes all that are left, and names those that could not be seen to go: they end by their own deadline.
     pub async fn remove_all(&self) -> Vec<String> {
         let alive = self.alive.borrow().clone();
@@ -245,23 +285,34 @@ impl<'a> Helpers<'a> {
         if self.remove(&made).await { Ok(()) } else { Err(Why::Failed(format!("the ended Job {} does not go", helper.name))) }
     }
 
-    /// Waits until the pod can be used: an inspector runs, a recoverer has ended.
+    /// Waits until the pod can be used: an inspector runs, a recoverer has ended, a seeder does either.
     async fn wait(&self, helper: &Helper, made: &Made) -> Result<Pod, Why> {
         let began = Instant::now();
-        let limit = if helper.kind == Kind::Inspect { START_LIMIT } else { helper.kind.lifetime() };
+        let (running, ended) = match helper.kind {
+            Kind::Inspect => (true, false),
+            Kind::Seed => (true, true),
+            Kind::Recover | Kind::Write | Kind::Reset | Kind::Try => (false, true),
+        };
+        let limit = if running { START_LIMIT } else { helper.kind.lifetime() };
         loop {
             let pod = self.pod_of(made).await?;
             let state = pod.as_ref().map_or(Progress::Waits("its pod has not been made yet".to_owned()), progress);
             let waits = match (state, pod) {
-                (Progress::Runs, Some(pod)) if helper.kind == Kind::Inspect => return Ok(pod),
-                (Progress::Ended, Some(pod)) if helper.kind != Kind::Inspect => return Ok(pod),
+                (Progress::Runs, Some(pod)) if running => return Ok(pod),
+                (Progress::Ended, Some(pod)) if ended => return Ok(pod),
                 (Progress::Ended, _) => return Err(Why::Failed("its helper pod ended before it could be asked".to_owned())),
                 (Progress::Fails(why), _) => return Err(Why::Failed(format!("its helper pod does not start: {why}"))),
                 (Progress::Waits(why), _) => why,
                 (Progress::Runs, _) => String::new(),
             };
             let started = waits.is_empty();
-            let limit = if started || helper.kind == Kind::Try { limit } else { START_LIMIT };
+            let limit = match helper.kind {
+                Kind::Try => limit,
+                // A new volume has to be made first.
+                Kind::Seed => MAKING_LIMIT,
+                _ if started => limit,
+                _ => START_LIMIT,
+            };
             if began.elapsed() >= limit {
                 let seconds = limit.as_secs();
                 return Err(Why::Failed(if started {

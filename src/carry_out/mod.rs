@@ -6,6 +6,7 @@ pub mod helper;
 pub mod journal;
 pub mod operation;
 pub mod prepare;
+mod seed;
 mod server;
 mod unflag;
 pub mod volumes;

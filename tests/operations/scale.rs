@@ -121,16 +121,21 @@ async fn what_is_refused_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_replica_leaves_and_none_comes() {
+async fn a_replica_leaves_and_the_primary_stays() {
     let world = World::with([Cluster::replication("shop", "db", 3).controlled(true)]);
     let server = world.serve().await;
-    insta::assert_snapshot!("scale_replica_out", played(&server, TO_5, 5).await.text(&server));
     let run = played(&server, &["scale", "db", "--replicas", "2", "-y"], 0).await;
     insta::assert_snapshot!("scale_replica_in", told(&run, &server));
     {
         let mut world = world.lock();
         let cluster = world.cluster("db");
         assert!(cluster.replicas == 2 && cluster.members[&2].pod == Pod::Absent && cluster.members[&2].has_claim);
+    }
+    let lies = played(&server, TO_3, 5).await;
+    assert!(lies.stdout.contains("MDB751") && lies.stdout.contains("pvc prune db"), "{}", lies.stdout);
+    {
+        let mut world = world.lock();
+        let cluster = world.cluster("db");
         cluster.as_replication().follow(0, 1);
         let primary = cluster.as_replication().server(1);
         (primary.channel, primary.read_only) = (None, false);
@@ -188,7 +193,7 @@ async fn a_pod_that_finds_no_node_is_set_back_when_it_is_given_up() {
     let world = World::with([cluster(false)]);
     world.lock().cluster("db").controller.no_room = Some(4);
     let server = serve(&world, &Fates::default()).await;
-    let run = played(&server, &[TO_5, &["--timeout", "1s"]].concat(), 6).await;
+    let run = played(&server, &[TO_5, &["--timeout", "4s"]].concat(), 6).await;
     let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("db-4 finds no node: Unschedulable: 0/3 nodes are available: 3 Insufficient memory."), "{words}");
     assert_eq!(standing(&world).0, 4, "it may find one hours later");
@@ -199,7 +204,7 @@ async fn a_pod_that_finds_no_node_is_set_back_when_it_is_given_up() {
     let world = World::with([cluster(true)]);
     world.lock().cluster("db").controller.no_room = Some(3);
     let server = serve(&world, &Fates::default()).await;
-    played(&server, &[TO_5, &["--timeout", "1s"]].concat(), 6).await;
+    played(&server, &[TO_5, &["--timeout", "4s"]].concat(), 6).await;
     world.lock().cluster("db").controller.no_room = None;
     played(&server, RESUME, 0).await;
     assert_eq!(standing(&world), of(5, false));

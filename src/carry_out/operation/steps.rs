@@ -207,6 +207,17 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
                 upgrade.converted.insert(*ordinal);
             }
         }
+        Action::Claim { ordinal, .. } => {
+            if let Some(seeding) = memo.scale.as_mut().and_then(|scale| scale.seeding.as_mut()) {
+                seeding.made.extend(learned.claims.clone());
+                seeding.seeded.remove(ordinal);
+            }
+        }
+        Action::Seed { ordinal, .. } => {
+            if let Some(seeding) = memo.scale.as_mut().and_then(|scale| scale.seeding.as_mut()) {
+                seeding.seeded.insert(*ordinal);
+            }
+        }
         Action::Reset { pod, .. } => {
             if let Some(rebuild) = &mut memo.rebuild {
                 (rebuild.reset, rebuild.pod) = (true, pod.clone());

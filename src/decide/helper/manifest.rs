@@ -111,7 +111,14 @@ impl Template<'_> {
         })
     }
 
-    fn changer(&self, ordinal: Ordinal, kind: Kind, pod: Option<&Pod>, datadir: &str, command: &Value) -> Result<Helper, String> {
+    pub(super) fn changer(
+        &self,
+        ordinal: Ordinal,
+        kind: Kind,
+        pod: Option<&Pod>,
+        datadir: &str,
+        command: &Value,
+    ) -> Result<Helper, String> {
         let database = self.database()?;
         let image = self.image(database, pod);
         let on_data = |mount: &&Value| mount["mountPath"].as_str().is_some_and(|path| is_under(datadir, path));
@@ -120,7 +127,7 @@ impl Template<'_> {
         self.assembled(ordinal, kind, pod, &image, &container)
     }
 
-    fn database(&self) -> Result<&Value, String> {
+    pub(super) fn database(&self) -> Result<&Value, String> {
         let name = self.set.layout.container.as_str();
         let database = list(&self.template["spec"]["containers"]).find(|container| container["name"] == name);
         database.ok_or_else(|| format!("the pod template has no container {name}"))

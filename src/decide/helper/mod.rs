@@ -3,6 +3,7 @@
 
 mod manifest;
 mod plan;
+mod seeder;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::model::version::Version;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
 pub use plan::{Plan, inspections, recoveries, unread};
+pub use seeder::{seeded, way_to};
 
 /// What a helper pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,8 @@ pub enum Kind {
     Reset,
     /// Starts an image and asks its server for its version; it mounts nothing.
     Try,
+    /// Takes a copy of a server's data into a new volume.
+    Seed,
 }
 
 impl Kind {
@@ -42,6 +46,7 @@ impl Kind {
             Self::Write => "write",
             Self::Reset => "reset",
             Self::Try => "try",
+            Self::Seed => "seed",
         }
     }
 
@@ -54,6 +59,8 @@ impl Kind {
             Self::Try => Duration::from_secs(300),
             // InnoDB crash recovery of a gigabyte of redo takes seconds; a lock is waited for 30 s.
             Self::Recover => Duration::from_secs(600),
+            // A terabyte at 50 MB a second; where nobody gives, it ends within two minutes.
+            Self::Seed => Duration::from_secs(6 * 3600),
         }
     }
 }

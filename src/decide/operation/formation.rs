@@ -26,7 +26,7 @@ use super::plan::{Action, Range, Refusal, Step};
 pub const BACK: Duration = Duration::from_secs(3600);
 
 /// A replica that is further behind than this has not caught up. In seconds.
-const LAG: u64 = 1;
+pub const LAG: u64 = 1;
 
 /// The kind of cluster, and what of it must stay as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,14 @@ impl Formation {
     /// # Errors
     /// What is missing, in words that follow "waiting: ".
     pub fn whole(self, seen: &Snapshot, but: &BTreeSet<Ordinal>) -> Result<(), String> {
+        self.within(seen, but, LAG)
+    }
+
+    /// The same, where a replica may be so many seconds behind.
+    ///
+    /// # Errors
+    /// As [`Self::whole`].
+    pub fn within(self, seen: &Snapshot, but: &BTreeSet<Ordinal>, behind: u64) -> Result<(), String> {
         let range = Range::of(&seen.objects.stateful_set);
         if let Some(pod) = leaving(seen, range) {
             return Err(format!("{} is outside of the range of the set and still there", pod.name));
@@ -107,6 +115,7 @@ impl Formation {
                 lead_to(seen, primary)?;
                 for ordinal in wanted.iter().filter(|ordinal| **ordinal != primary) {
                     follows(seen, *ordinal, primary)?;
+                    keeps_up(seen, *ordinal, behind)?;
                 }
                 leads(seen, primary, writable)?;
             }
@@ -200,7 +209,9 @@ impl Formation {
         server(seen, primary).filter(|server| server.read_only && server.channels.is_empty())?;
         let other = |(ordinal, _): &(Ordinal, _)| *ordinal != primary;
         let apart = |(ordinal, _)| {
-            server(seen, ordinal).is_none_or(|server| !server.read_only) || follows(seen, ordinal, primary).is_err()
+            server(seen, ordinal).is_none_or(|server| !server.read_only)
+                || follows(seen, ordinal, primary).is_err()
+                || keeps_up(seen, ordinal, LAG).is_err()
         };
         (!seen.expected().filter(other).any(apart)).then(|| open(seen, primary))
     }
@@ -281,7 +292,7 @@ fn lead_to(seen: &Snapshot, primary: Ordinal) -> Result<(), String> {
     }
 }
 
-/// Whether it replicates from the primary, has caught up, and takes no writes of its own.
+/// Whether it replicates from the primary, and takes no writes of its own.
 fn follows(seen: &Snapshot, ordinal: Ordinal, primary: Ordinal) -> Result<(), String> {
     let (name, source) = (seen.pod_name(ordinal), seen.pod_name(primary));
     let Some(replica) = server(seen, ordinal) else { return Err(format!("{name} does not answer")) };
@@ -297,12 +308,22 @@ fn follows(seen: &Snapshot, ordinal: Ordinal, primary: Ordinal) -> Result<(), St
     if !replica.read_only {
         return Err(format!("{name} takes writes, although {source} is the primary"));
     }
-    let lag =
-        replica.channels.iter().filter(|channel| channel.delay_seconds == 0).filter_map(|channel| channel.lag_seconds).max();
-    match lag {
-        Some(lag) if lag > LAG => Err(format!("{name} is {lag} s behind")),
+    Ok(())
+}
+
+/// Whether it is no more than so many seconds behind.
+pub fn keeps_up(seen: &Snapshot, ordinal: Ordinal, behind: u64) -> Result<(), String> {
+    match lag(seen, ordinal) {
+        Some(lag) if lag > behind => Err(format!("{} is {lag} s behind", seen.pod_name(ordinal))),
         _ => Ok(()),
     }
+}
+
+/// How many seconds a replica is behind that is not meant to be.
+#[must_use]
+pub fn lag(seen: &Snapshot, ordinal: Ordinal) -> Option<u64> {
+    let channels = server(seen, ordinal)?.channels.iter().filter(|channel| channel.delay_seconds == 0);
+    channels.filter_map(|channel| channel.lag_seconds).max()
 }
 
 /// Whether the primary still is one.

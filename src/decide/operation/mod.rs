@@ -61,7 +61,7 @@ use plan::{Action, Decision, Loss, Range, Refusal, Step};
 
 pub use founding::bootstrap_name;
 use scale::set_back;
-pub use scale::{Scale, Volumes, kept};
+pub use scale::{MADE_BY, Scale, Volumes, claim, kept};
 pub use undo::undo;
 
 /// What an operation is to reach.

@@ -159,6 +159,10 @@ pub enum Action {
     Reset { ordinal: Ordinal, datadir: String, pod: Option<String> },
     /// Deletes a volume claim, only if it is still the one that was seen.
     DeleteClaim { name: String, uid: String },
+    /// Makes the volume claims of a new ordinal, with room for what `like` has. `mark`: which operation made them.
+    Claim { ordinal: Ordinal, like: Ordinal, mark: String },
+    /// Copies the data of `donor`, and what it replicates from, to the empty volume of a new ordinal.
+    Seed { ordinal: Ordinal, donor: Ordinal, datadir: String },
     /// Tells mariadb-operator how far it may act (safety F4).
     Steer { from: Steering, to: Steering },
     /// Takes `safe_to_bootstrap: 1` out of the `grastate.dat` of a member that runs among others.

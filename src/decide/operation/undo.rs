@@ -50,6 +50,7 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     let mut steps: Vec<Step> = files_back(seen, operation);
     steps.extend(scale::keeps(seen, operation, &back));
     steps.extend(back.into_iter().map(|(from, to)| step(seen, operation, from, to)));
+    steps.extend(operation.memo.scale.iter().flat_map(|memo| scale::unused(seen, memo)));
     let retained = operation.begun.iter().any(|step| step.act == Action::WhenScaled { delete: false });
     if retained && !set.deletes_claims_when_scaled {
         let say = "set whenScaled to Delete again, as it was before";

@@ -298,10 +298,15 @@ above ordinal 8 are not handled, either.
 To make a cluster of it, set up Galera or replication first. To remove one of several independent servers, move its data, and scale the \
 StatefulSet by hand.";
 
-    NO_SEED = "MDB749", Error, "A new replica would start from nothing",
-    "A pod more of a replicating set starts with an empty data directory. Unless the primary still has every binary log since its first day, \
-the replica stops with error 1236, or holds less than the others without a word. It needs a copy of the data with the GTID position of that \
-copy first.
+    NO_SEED = "MDB749", Error, "A new replica cannot be seeded",
+    "A pod more of a replicating set would start with an empty data directory: unless the primary still has every binary log since its \
+first day, such a replica stops with error 1236, or holds less than the others without a word. So each new replica gets a volume, and on \
+it a copy of another replica, before its pod is there: `mariadb-backup` streams it from pod to pod (port 4444, by `socat`), with the \
+`master.info` of the one that gives. The one that gives follows the primary over one channel, by GTID, without a delay, and logs what it \
+replicates. The image has `mariadb-backup`, `mbstream` and `socat`, as the official one does, and no NetworkPolicy stands between the pods.
+
+After its start the new replica must follow: a `server_id` of its own (most start scripts count it from the ordinal), both threads running, \
+no error. It is told what is missing. `kubectl mariadb operation abort NAME` takes the replica away again.
 
 By hand: take a physical copy of a replica with `mariadb-backup --backup --slave-info` and prepare it; make the volume claim of the new \
 ordinal (the claim template's name, then the pod's name) and restore the copy into it; scale the StatefulSet by one; in the new server set \

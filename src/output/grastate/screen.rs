@@ -160,6 +160,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
         Kind::Write => "to write a recovered position into grastate.dat",
         Kind::Reset => "to take the position from a data directory",
         Kind::Try => "to try an image",
+        Kind::Seed => "to copy data to a new volume",
     };
     out.hanging(Vec::new(), Label::Heading, &format!("{pods} needed in namespace {} {purpose}:", target.namespace));
     for helper in helpers {
@@ -182,6 +183,7 @@ pub(super) fn question(target: &Target, helpers: &[Helper], out: &mut Styled) {
              It must not run beside a server: leave the set as it is meanwhile"
         }
         Kind::Try => "It mounts nothing, and only asks a server for its version",
+        Kind::Seed => "It writes to a new volume, and nowhere else",
         Kind::Write | Kind::Reset => "They write: `grastate.dat`, and nothing else",
     };
     let text = format!(

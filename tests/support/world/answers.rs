@@ -28,7 +28,10 @@ impl World {
                 let is_made = cluster.operator.as_ref().is_none_or(|operator| !operator.without_set);
                 if is_made { vec![cluster.stateful_set()] } else { Vec::new() }
             }),
-            "pods" => [self.collect(scope, Cluster::pods), self.helpers.pods(scope)].concat(),
+            "pods" => {
+                let given = self.clusters.iter().flat_map(|cluster| cluster.seeding.given.keys().copied()).collect();
+                [self.collect(scope, Cluster::pods), self.helpers.pods(scope, &given)].concat()
+            }
             "persistentvolumeclaims" => self.collect(scope, Cluster::claims),
             "services" => self.collect(scope, Cluster::services),
             "endpointslices" => self.collect(scope, Cluster::endpoint_slices),

@@ -135,8 +135,8 @@ impl Session {
             self.warnings.clear();
             return true;
         }
-        if text == "SET GLOBAL read_only = OFF" {
-            world.lock().cluster(cluster).as_replication().server(ordinal).read_only = false;
+        if let Some(value) = text.strip_prefix("SET GLOBAL read_only = ") {
+            world.lock().cluster(cluster).as_replication().server(ordinal).read_only = value == "ON";
             (self.rows_affected, self.warnings) = (0, Vec::new());
             return true;
         }

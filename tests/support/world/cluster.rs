@@ -8,6 +8,7 @@ use super::galera::Galera;
 use super::operator::Operator;
 use super::replication::Replication;
 use super::rolling::Rolling;
+use super::seeding::Seeding;
 use super::volumes::Volumes;
 
 pub struct Cluster {
@@ -16,6 +17,7 @@ pub struct Cluster {
     pub replicas: u32,
     pub controller: Controller,
     pub rolling: Rolling,
+    pub seeding: Seeding,
     pub partition: u32,
     pub image: String,
     pub version: String,
@@ -89,7 +91,7 @@ pub struct Member {
 
 impl Member {
     /// Running, on a volume of its own.
-    fn new(ordinal: u32) -> Self {
+    pub(super) fn new(ordinal: u32) -> Self {
         Self {
             pod: Pod::Running { ready: true },
             node: format!("n{}", ordinal % 3 + 1),
@@ -159,6 +161,7 @@ impl Cluster {
             replicas,
             controller: Controller::default(),
             rolling: Rolling::default(),
+            seeding: Seeding::default(),
             partition: 0,
             image: "mariadb:11.8".to_owned(),
             version: "11.8.6".to_owned(),

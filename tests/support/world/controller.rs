@@ -322,6 +322,11 @@ impl Shared {
                 }
                 Some(Answer::Json(object))
             }
+            ("create", "persistentvolumeclaims", None) => {
+                let object = body();
+                let set = object["metadata"]["labels"]["app"].as_str().unwrap().to_owned();
+                Some(world.cluster(&set).make_claim(&object, request))
+            }
             ("create", "pods", None) if request.query("dryRun").is_none() => Some(create(world, &namespace, body())),
             ("delete", "persistentvolumeclaims", Some(name)) => {
                 let claim = world.clusters.iter().flat_map(Cluster::claims).find(|claim| claim["metadata"]["name"] == name)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::server::{Answer, Request};
 use super::super::streams::Exec;
-use super::{Asked, Shared, World, sample};
+use super::{Asked, Shared, World, sample, seeding};
 
 /// The Jobs of this world, and how it treats them.
 #[derive(Default)]
@@ -55,15 +55,15 @@ impl Helpers {
         job["status"] = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]});
     }
 
-    /// The pods of all Jobs.
-    pub fn pods(&self, namespace: Option<&str>) -> Vec<Value> {
+    /// The pods of all Jobs. `given`: the ordinals that have got a copy.
+    pub fn pods(&self, namespace: Option<&str>, given: &BTreeSet<u32>) -> Vec<Value> {
         // The Job controller deletes the pod of a Job whose deadline has passed.
         let lives = |job: &Value| job["status"]["conditions"][0]["status"] != "True";
         let here = |job: &&Value| lives(job) && namespace.is_none_or(|namespace| job["metadata"]["namespace"] == namespace);
-        self.jobs.values().filter(here).map(|job| self.pod(job)).collect()
+        self.jobs.values().filter(here).map(|job| self.pod(job, given)).collect()
     }
 
-    fn pod(&self, job: &Value) -> Value {
+    fn pod(&self, job: &Value, given: &BTreeSet<u32>) -> Value {
         let (name, template) = (job["metadata"]["name"].as_str().unwrap(), &job["spec"]["template"]);
         let mut metadata = template["metadata"].clone();
         metadata["name"] = json!(format!("{name}-x7k2p"));
@@ -72,9 +72,14 @@ impl Helpers {
         metadata["creationTimestamp"] = json!("2026-01-02T04:00:00Z");
         metadata["labels"]["batch.kubernetes.io/job-name"] = json!(name);
         metadata["ownerReferences"] = json!([{"kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": true}]);
-        let ended = job["metadata"]["labels"]["kubectl-mariadb/helper"] != "inspect";
+        let ended = match job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str() {
+            Some("inspect") => false,
+            Some("seed") => given.contains(&ordinal(job)),
+            _ => true,
+        };
         let state = if ended { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
         let mut status = json!({"phase": if ended { "Succeeded" } else { "Running" },
+            "podIP": seeding::address(ordinal(job)),
             "containerStatuses": [{"name": "helper", "image": "i", "imageID": "i@sha256:1", "state": state}]});
         let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
         if self.unpullable.contains(image) {
@@ -137,6 +142,9 @@ impl Shared {
                 let job = world.helpers.of_pod(pod)?;
                 let (shared, ordinal) = (self.clone(), ordinal(job));
                 let set = job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap().to_owned();
+                if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "seed" {
+                    return Some(Answer::exec(move |exec| shared.take_over(exec, set, ordinal)));
+                }
                 Some(Answer::exec(move |exec| shared.look_at_rest(exec, set, ordinal)))
             }
             _ => None,
@@ -216,6 +224,9 @@ fn log(world: &World, pod: &str) -> Answer {
             let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
             let text = format!("mariadbd  Ver {}-MariaDB-log for Linux on x86_64 (Source)\n", cluster.version_in(image));
             return Answer::Page(200, Box::leak(text.into_boxed_str()));
+        }
+        if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "seed" {
+            return Answer::Page(200, "[00] 2026-01-02 04:00:00 completed OK!\nkubectl-mariadb: seeded\n");
         }
         let super::Engine::Galera(galera) = &cluster.engine else { panic!("only Galera has positions") };
         if matches!(job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str(), Some("write" | "reset")) {

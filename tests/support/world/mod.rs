@@ -24,6 +24,7 @@ mod operator;
 pub mod replication;
 pub mod rolling;
 mod sample;
+pub mod seeding;
 pub mod volumes;
 mod watches;
 

@@ -120,6 +120,9 @@ impl Cluster {
                 "spec": { "storageClassName": "standard", "volumeName": format!("pv-{name}") },
                 "status": { "phase": "Bound" },
             });
+            for (key, value) in self.seeding.made.get(ordinal).and_then(Value::as_object).into_iter().flatten() {
+                claim["metadata"]["annotations"][key] = value.clone();
+            }
             self.volumes.tell(*ordinal, &mut claim);
             claim
         };

@@ -8,6 +8,7 @@ pub struct Replication {
 }
 
 pub struct Server {
+    pub server_id: u32,
     pub running: bool,
     pub read_only: bool,
     pub channel: Option<Channel>,
@@ -61,6 +62,7 @@ impl Replication {
             let source = *primary.get_or_insert(ordinal);
             let channel = (source != ordinal).then(|| Channel::of(source));
             let server = Server {
+                server_id: server_id(ordinal),
                 running: true,
                 read_only: channel.is_some(),
                 channel,
@@ -81,8 +83,30 @@ impl Replication {
         self.servers.get_mut(&ordinal).expect("a server of this cluster")
     }
 
+    pub fn server_id_of(&self, ordinal: u32) -> u32 {
+        self.servers[&ordinal].server_id
+    }
+
+    pub fn has(&self, ordinal: u32) -> bool {
+        self.servers.contains_key(&ordinal)
+    }
+
     pub fn runs(&self, ordinal: u32) -> bool {
-        self.servers[&ordinal].running
+        self.servers.get(&ordinal).is_some_and(|server| server.running)
+    }
+
+    /// A server on a copy of another one's data: its binary log begins anew.
+    pub fn clone_to(&mut self, donor: u32, ordinal: u32) {
+        let donor = &self.servers[&donor];
+        let server = Server {
+            server_id: server_id(ordinal),
+            running: false,
+            read_only: true,
+            channel: donor.channel.clone(),
+            binlog: BTreeMap::new(),
+            applied: donor.applied.clone(),
+        };
+        self.servers.insert(ordinal, server);
     }
 
     pub fn follow(&mut self, ordinal: u32, source: u32) {

@@ -181,6 +181,9 @@ impl Cluster {
     }
 
     pub(super) fn start_server(&mut self, ordinal: u32) {
+        if matches!(&self.engine, Engine::Gtid(replication) if !replication.has(ordinal)) {
+            return self.start_replica(ordinal);
+        }
         self.engine.start(ordinal);
         if let Engine::Gtid(replication) = &mut self.engine {
             // As its configuration says: nobody opens himself.

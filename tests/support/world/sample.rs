@@ -88,7 +88,11 @@ fn asked(cluster: &Cluster, ordinal: u32, given: &str) -> (Option<String>, (Stri
 fn answers(cluster: &Cluster, ordinal: u32) -> String {
     let member = &cluster.members[&ordinal];
     let pod = cluster.pod(ordinal);
-    let id = server_id(ordinal).to_string();
+    let id = match &cluster.engine {
+        Engine::Gtid(replication) => replication.server_id_of(ordinal),
+        Engine::Galera(_) => server_id(ordinal),
+    };
+    let id = id.to_string();
     let version = format!("{}-MariaDB-log", cluster.version_of(ordinal));
     let mut variables = named([
         ("gtid_domain_id", "0"),

@@ -101,7 +101,11 @@ fn notes(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Vec<String>
         notes.extend(arithmetic(scale.replicas, after.as_ref()));
         notes.extend(quorum.filter(|_| scale.replicas == 1).and_then(|quorum| last_goodbye(seen, now, &quorum)));
     } else if scale.replicas == 1 {
-        notes.push("The server that is left is the only copy then.".to_owned());
+        notes.push(
+            "The server that is left is the only copy then. How replicas replicated from it goes with the last one: the next replica is \
+             set up by hand."
+                .to_owned(),
+        );
     }
     notes.push(format!(
         "The volumes of {} stay. `kubectl mariadb pvc prune {name}` removes those that nobody needs.",

@@ -4,7 +4,6 @@ use crate::decide::operation::operator;
 use crate::decide::operation::plan::{Range, Refusal};
 use crate::decide::operation::preflight::MOST_ORDINALS;
 use crate::decide::rules::operations as rules;
-use crate::model::names::Ordinal;
 use crate::model::operator::{Mode, OperatorView};
 use crate::model::snapshot::Snapshot;
 use crate::model::topology::Topology;
@@ -37,19 +36,11 @@ pub fn too_many(seen: &Snapshot, replicas: u32) -> Refusal {
 pub fn not_scaled(seen: &Snapshot, topology: &Topology) -> Refusal {
     let name = &seen.target.name;
     match topology {
-        Topology::Replication { .. } => {
-            let next = seen.pod_name(Ordinal(Range::of(&seen.objects.stateful_set).end()));
-            let summary = format!(
-                "{name} replicates, and a new replica {next} would start from an empty data directory: seed its volume first, by the \
-                 steps in the explanation"
-            );
-            Refusal::new(&rules::NO_SEED, summary).plugin(&format!("status {name}"))
-        }
         Topology::Single => {
             let summary = format!("{name} is a single server: another pod would be another database, writable and empty");
             Refusal::new(&rules::NOT_SCALED, summary)
         }
-        Topology::Independent | Topology::Galera | Topology::Unknown { .. } => {
+        Topology::Independent | Topology::Galera | Topology::Replication { .. } | Topology::Unknown { .. } => {
             let summary =
                 format!("the servers of {name} do not know each other: each has rows of its own, and a new one would have none");
             Refusal::new(&rules::NOT_SCALED, summary).plugin(&format!("status {name}"))

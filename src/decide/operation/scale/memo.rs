@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use crate::decide::operation::plan::Loss;
 
+use super::seeding::Seeding;
+
 /// Another number of members.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,6 +21,9 @@ pub struct Scale {
     /// Claims that lay where new members are to come when it began, and their uids.
     #[serde(default)]
     pub stale: BTreeMap<String, String>,
+    /// Of new replicas.
+    #[serde(default)]
+    pub seeding: Option<Seeding>,
     /// The end of the range as far as it ever reached: claims below it this operation itself may have brought about.
     pub reached: u32,
     /// What may be lost.

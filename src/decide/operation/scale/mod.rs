@@ -9,6 +9,7 @@ mod inwards;
 mod kind;
 mod memo;
 mod outwards;
+mod seeding;
 mod stale;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ use super::{Beginning, Number, Wish};
 pub use back::set_back;
 pub(super) use back::{keeps, waits};
 pub use memo::{Scale, Volumes};
+pub(super) use seeding::unused;
+pub use seeding::{MADE_BY, claim};
 
 pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
     let Some(number) = wish.number else { return Err(Why::Failed("no number of replicas is named".to_owned())) };
@@ -51,12 +54,21 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
     }
     observed(seen)?;
     let out = number.replicas > now.replicas;
+    let mut seeding = None;
     let history = match Topology::of(seen) {
         Topology::Galera => match history(seen, now) {
             Ok(history) => Some(history),
             Err(why) => return Ok(Beginning::Refuse(not_now(seen, [why]))),
         },
-        Topology::Replication { .. } if !out => None,
+        Topology::Replication { .. } => {
+            if out {
+                match seeding::begin(seen, number.replicas, now)? {
+                    Ok(begun) => seeding = Some(begun),
+                    Err(refusal) => return Ok(Beginning::Refuse(refusal)),
+                }
+            }
+            None
+        }
         Topology::Unknown { .. } => {
             return Err(Why::Failed("what kind of cluster this is cannot be told: no server answers".to_owned()));
         }
@@ -67,6 +79,7 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         history,
         volumes: number.volumes,
         stale: BTreeMap::new(),
+        seeding,
         reached: now.end(),
         accepted: wish.accepted.clone(),
     };
@@ -139,6 +152,9 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     if now.replicas > scale.replicas {
         return inwards::next(seen, memo, scale, now);
     }
+    if let Some(decision) = scale.seeding.as_ref().and_then(|seeding| seeding::newest(seen, memo, seeding, now)) {
+        return Ok(decision);
+    }
     if !there {
         return outwards::next(seen, memo, scale, now);
     }
@@ -155,6 +171,9 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
 fn whole(seen: &Snapshot, scale: &Scale, range: Range) -> Result<(), String> {
     if let Some(history) = scale.history {
         return together_or_arbitrated(seen, &range.ordinals().collect(), history);
+    }
+    if let Some(seeding) = scale.seeding.as_ref().filter(|_| range == Range::of(&seen.objects.stateful_set)) {
+        return seeding::in_step(seen, seeding);
     }
     for ordinal in range.ordinals() {
         let name = seen.pod_name(ordinal);

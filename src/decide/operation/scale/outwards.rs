@@ -1,4 +1,4 @@
-//! More members of a Galera cluster: one ordinal more each time, and the next when it is Synced with exactly the others.
+//! More members of a cluster; of Galera: one ordinal more each time, and the next when it is Synced with exactly the others.
 
 use crate::decide::operation::gates::{AGREE, JOIN, galera, wait};
 use crate::decide::operation::memo::Memo;
@@ -8,14 +8,13 @@ use crate::model::fact::Why;
 use crate::model::galera::Groups;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
-use crate::model::topology::Topology;
 
 use super::stale::{self, Lying};
-use super::{Scale, arithmetic, around, kind, whole};
+use super::{Scale, arithmetic, around, seeding, whole};
 
 pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<Decision, Why> {
-    if scale.history.is_none() {
-        return Ok(Decision::Refuse(kind::not_scaled(seen, &Topology::of(seen))));
+    if let Some(seeding) = &scale.seeding {
+        return seeding::next(seen, memo, scale, seeding, now);
     }
     if let Err(why) = whole(seen, scale, now) {
         return Ok(waits(seen, memo, now, why));

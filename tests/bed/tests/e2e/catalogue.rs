@@ -245,7 +245,7 @@ fn recovery_groups(one: Version, other: Version) -> Vec<Group> {
                 ("volumes::pruned", KEEPS, volumes::pruned),
             ],
         ),
-        group(Shape::new(Kind::Replication, one), &[("scale::replica_leaves", SPOILS, scale::replica_leaves)]),
+        group(Shape::new(Kind::Replication, one), &[("scale::new_replica", KEEPS, scale::new_replica)]),
         group(Shape::new(Kind::Galera, other), &[("operations::killed_and_resumed", KEEPS, operations::killed_and_resumed)]),
     ]
 }
@@ -404,7 +404,12 @@ fn scale_groups(one: Version, other: Version) -> Vec<Group> {
         [("scale::out_and_in", KEEPS, scale::out_and_in), ("scale::stale_volumes", KEEPS, scale::stale_volumes)];
     let rare: [(&str, bool, Body); 2] =
         [("scale::when_scaled_delete", KEEPS, scale::when_scaled_delete), ("scale::killed", KEEPS, scale::killed)];
-    let replication: [(&str, bool, Body); 1] = [("scale::replica_leaves", SPOILS, scale::replica_leaves)];
+    let replication: [(&str, bool, Body); 4] = [
+        ("scale::new_replica", KEEPS, scale::new_replica),
+        ("scale::replicas_come_and_go", KEEPS, scale::replicas_come_and_go),
+        ("scale::seeding_killed", KEEPS, scale::seeding_killed),
+        ("rights::new_replica_of_the_page", SPOILS, rights::new_replica_of_the_page),
+    ];
     let groups = [
         group(Shape::new(Kind::Galera, one), &[&usual[..], &rare].concat()),
         group(Shape::bitnami(other), &[&usual[..1], &rare[..1]].concat()),

@@ -78,7 +78,9 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         // Their helper pods are tried by a trial of its own.
         "galera grastate NAME --recover-positions (everything down)"
         | "galera recover NAME (everything down)"
-        | "galera bootstrap POD (everything down)" => return Ok(None),
+        | "galera bootstrap POD (everything down)"
+        // Of a set that replicates: `new_replica_of_the_page`.
+        | "scale NAME --replicas N (a new replica)" => return Ok(None),
         // The second gives back what the first takes.
         "scale NAME --replicas N" => Try::of(&["scale", "db", "--replicas", "2", "--yes"], &[0], "the volume of db-2 is kept"),
         "scale NAME --replicas N --prune-pvcs (a volume is left)" => {
@@ -208,6 +210,18 @@ pub fn nothing_without_a_right(stage: &Stage) -> Result<()> {
     }
     eprintln!("         {rights:?}");
     Ok(())
+}
+
+/// The row that seeds a new replica, on a set that replicates.
+pub fn new_replica_of_the_page(stage: &Stage) -> Result<()> {
+    grant(stage)?;
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
+    let user = format!("on-call-{}", stage.cluster.namespace);
+    let ended = run_as(stage, &user, GROUP, &["scale", "db", "--replicas", "4", "--yes"])?;
+    ensure!(ended.code == Some(0), "{:?}: {}{}", ended.code, ended.stdout, ended.stderr);
+    let refused = refused(&audit, &user)?;
+    ensure!(refused.is_empty(), "the roles of the page lack {refused:?}");
+    nothing_left(stage)
 }
 
 /// The row that creates helper pods: a set that is down, and a position that only recovery can tell.

@@ -185,15 +185,76 @@ fn kept_of_member(stage: &Stage, ordinal: u32) -> Result<String> {
     claim["metadata"]["uid"].as_str().map(str::to_owned).context("a claim has a uid")
 }
 
-/// Row 22 of replication: the last replica leaves under writers, the primary never does, and none is added empty.
-pub fn replica_leaves(stage: &Stage) -> Result<()> {
-    says(&scale(stage, 4, &[], 5)?, "MDB749")?;
-    let done =
-        written(stage, &Target::Pod(0), 2, || says(&scale(stage, 2, &[], 0)?, "db has 2 members; the volume of db-2 is kept"))?;
-    kept(stage, 2)?;
-    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=3"])?;
-    stage.cluster.wait_healthy(SOON * 2)?;
-    record(stage, "22", "none: a replica leaves while writers write", "stopped it, and kept its volume", &done)
+/// A new replica starts from a copy of another one, under writers, and leaves again.
+pub fn new_replica(stage: &Stage) -> Result<()> {
+    let done = written(stage, &Target::Pod(0), 4, || says(&scale(stage, 4, &[], 0)?, "db has 4 members"))?;
+    says(&scale(stage, 3, &[], 0)?, "db has 3 members; the volume of db-3 is kept")?;
+    forget(stage, &[3])?;
+    record(stage, "22", "none: a new replica, while writers write", "copied another one before it started", &done)
+}
+
+/// Row 22 of replication: new replicas start from a copy of another one, the last one leaves under writers, and nothing starts on
+/// what an earlier replica has left.
+pub fn replicas_come_and_go(stage: &Stage) -> Result<()> {
+    let prune = || plugin(stage, &["pvc", "prune", "db", "-y"], 0).map(drop);
+    let out = written(stage, &Target::Pod(0), 5, || says(&scale(stage, 5, &[], 0)?, "db has 5 members"))?;
+    let done = written(stage, &Target::Pod(0), 3, || {
+        says(&scale(stage, 3, &["--current-replicas", "5"], 0)?, "the volumes of db-3, db-4 are kept")?;
+        says(&scale(stage, 5, &[], 5)?, "MDB751")?;
+        prune()?;
+        says(&scale(stage, 2, &[], 0)?, "db has 2 members; the volume of db-2 is kept")?;
+        says(&scale(stage, 3, &[], 5)?, "MDB751")?;
+        prune()?;
+        scale(stage, 3, &[], 0).map(drop)
+    })?;
+    let rows = out.0.rows() + done.0.rows();
+    stage.record(Record {
+        rows: "22".to_owned(),
+        fault: "none: 3 to 5 to 3 to 2 to 3 servers, while writers write".to_owned(),
+        did: "gave each new replica a copy of another one before it started; kept the volumes of those that left".to_owned(),
+        took: Some(out.1 + done.1),
+        acknowledged: Some(rows),
+    })
+}
+
+/// Whoever seeds a replica is killed: somebody goes on, and another time it is taken back.
+pub fn seeding_killed(stage: &Stage) -> Result<()> {
+    let done = written(stage, &Target::Pod(0), 4, || {
+        kill_in_seeding(stage)?;
+        says(&scale(stage, 3, &[], 5)?, "MDB701")?;
+        plugin(stage, &["operation", "abort", "db", "-y"], 0)?;
+        whole(stage, 3)?;
+        let left = stage.cluster.kubectl(&["get", &claim(stage, 3), "--ignore-not-found", "-o", "name"])?;
+        ensure!(left.is_empty(), "a volume that nobody used is left: {left}");
+        kill_in_seeding(stage)?;
+        plugin(stage, &["operation", "resume", "db", "-y"], 0)?;
+        whole(stage, 4)
+    })?;
+    scale(stage, 3, &[], 0)?;
+    forget(stage, &[3])?;
+    record(stage, "22", "whoever seeds a new replica is killed, twice", "took it back once, and finished it once", &done)
+}
+
+/// Begins, and kills it a while after the copy has begun.
+fn kill_in_seeding(stage: &Stage) -> Result<()> {
+    let args = ["scale", "db", "--replicas", "4", "-y", "-n", &stage.cluster.namespace, "--pod-timeout=15s"];
+    let mut plugin = stage.plugin.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let reached = wait_until("a copy is taken", LIMIT, || {
+        let pods = stage.cluster.kubectl(&[
+            "get",
+            "pods",
+            "-l",
+            "kubectl-mariadb/helper=seed",
+            "-o",
+            "jsonpath={.items[*].status.phase}",
+        ])?;
+        ensure!(pods.contains("Running"), "{pods:?}");
+        Ok(())
+    });
+    thread::sleep(Duration::from_millis(800));
+    plugin.kill()?;
+    plugin.wait()?;
+    reached.map(drop)
 }
 
 /// Whoever scales is killed on the way out, and somebody goes on; killed on the way in, and it is taken back.

@@ -167,6 +167,18 @@ fn what_is_not_scaled_says_why() {
         galera_of(&mut seen, 0).status.recv_queue = 400;
         seen
     };
+    let by_position = || {
+        let mut seen = healthy_replication();
+        for ordinal in 1..3 {
+            server_of(&mut seen, ordinal).channels[0].uses_gtid = false;
+        }
+        seen
+    };
+    let stopped = || {
+        let mut seen = healthy_replication();
+        server_of(&mut seen, 1).channels[0].sql_running = false;
+        seen
+    };
     let independent = || {
         let mut seen = healthy_replication();
         for ordinal in 1..3 {
@@ -181,7 +193,8 @@ fn what_is_not_scaled_says_why() {
         ("too many", healthy_galera(), to(10), "MDB748"),
         ("one server", single(), to(3), "MDB748"),
         ("independent servers", independent(), to(2), "MDB748"),
-        ("a new replica", healthy_replication(), to(4), "MDB749"),
+        ("a new replica of none that can be copied", by_position(), to(4), "MDB749"),
+        ("a new replica beside one that does not run", stopped(), to(4), "MDB750"),
         ("a donor", donor(), to(2), "MDB750"),
         ("a donor, and more", donor(), to(5), "MDB750"),
         ("cut off", cut_off(), to(2), "MDB750"),

@@ -1,0 +1,152 @@
+//! A new replica's volume, and a copy of another one's data on it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::exec::{ExecEnd, exec_until};
+use crate::api::script::{self, LOADER, assignments};
+use crate::api::writes::{Denied, Resource, create, read};
+use crate::api::{Api, Password, PodRef};
+use crate::decide::helper::{CONTAINER, Kind, seeded, way_to};
+use crate::decide::operation::{MADE_BY, claim};
+use crate::model::fact::Why;
+use crate::model::kubernetes::{Pod, StatefulSet};
+use crate::model::names::Ordinal;
+use crate::model::snapshot::Snapshot;
+
+use super::act::Hands;
+
+const DONOR: &str = include_str!("donor.sh");
+/// A few lines of a file.
+const FOLLOWS: Duration = Duration::from_secs(20);
+const MAX_OUTPUT: usize = 1 << 20;
+/// The last line of what the donor says.
+const DONE: &str = "kubectl-mariadb: given";
+
+impl Hands<'_> {
+    /// Makes the claims of `ordinal`, each as large as that of `like`. Those that an earlier attempt made are taken as they are.
+    pub(super) async fn make_claims(
+        &self,
+        set: &StatefulSet,
+        ordinal: Ordinal,
+        like: Ordinal,
+        mark: &str,
+        dry_run: bool,
+    ) -> Result<BTreeMap<String, String>, Denied> {
+        let (namespace, pod) = (&set.namespace, ordinal.pod(&set.name));
+        let mut made = BTreeMap::new();
+        for template in &set.claim_templates {
+            let model = read(self.api, Resource::Claims, namespace, &format!("{template}-{}", like.pod(&set.name))).await?;
+            let asked = claim(self.set, template, &pod, &model, mark).map_err(Denied::Refused)?;
+            let name = asked["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let stored = match create(self.api, Resource::Claims, namespace, &asked, dry_run).await {
+                Err(Denied::Exists) => {
+                    let found = read(self.api, Resource::Claims, namespace, &name).await?;
+                    if found["metadata"]["annotations"][MADE_BY] != mark {
+                        let words = format!("there is a volume claim {name} that was not there when this began");
+                        return Err(Denied::Refused(words));
+                    }
+                    found
+                }
+                stored => stored?,
+            };
+            made.insert(name, stored["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(made)
+    }
+
+    /// Copies the data of `donor` to the volume of `ordinal`, where nothing lies yet.
+    pub(super) async fn seed(
+        &self,
+        seen: &Snapshot,
+        ordinal: Ordinal,
+        donor: Ordinal,
+        datadir: &str,
+        dry_run: bool,
+    ) -> Result<(), Denied> {
+        let set = &seen.objects.stateful_set;
+        let source = seen.members.get(&donor).and_then(|member| member.pod.as_ref()).and_then(|pod| pod.ip.as_deref());
+        let source = source.ok_or_else(|| Denied::Lost(format!("{} has no address now", donor.pod(&set.name))))?;
+        let helper = self.template(set).seeder(ordinal, datadir, source).map_err(Denied::Refused)?;
+        let Some(pods) = self.helpers(set, std::slice::from_ref(&helper), dry_run).await? else { return Ok(()) };
+        let giver = Giver { api: self.api, pod: self.pod(set, donor), datadir };
+        let follows = giver.follows().await?;
+        let log = pods.beside(&helper, |taker| giver.give(taker, &set.namespace, &follows)).await;
+        let name = ordinal.pod(&set.name);
+        let failed = |why: String| Denied::Refused(format!("the copy for {name} failed: {why}"));
+        seeded(&log.map_err(|why| failed(why.to_string()))?).map_err(failed)
+    }
+}
+
+/// The server that is copied.
+struct Giver<'a> {
+    api: &'a Api,
+    pod: PodRef,
+    datadir: &'a str,
+}
+
+/// What a server replicates from, with the password: never shown, never logged.
+struct Follows(Vec<u8>);
+
+impl Giver<'_> {
+    fn script(&self, settings: &[(&str, &str)], call: &str) -> String {
+        let given = self.api.password().map(Password::reveal).unwrap_or_default();
+        let own = [("given", given), ("given_user", ""), ("home", self.datadir), ("done", DONE)];
+        let mut script = assignments(&[&own, settings].concat());
+        script::append(&mut script, script::CLIENT);
+        script::append(&mut script, DONOR);
+        script.push_str(call);
+        script.push_str("\n--go\n");
+        script
+    }
+
+    async fn follows(&self) -> Result<Follows, Denied> {
+        let script = self.script(&[], "follows");
+        let told = exec_until(self.api, &self.pod, &LOADER, script.as_bytes(), DONE, FOLLOWS, MAX_OUTPUT).await;
+        let stdout = complete(&self.pod.name, told).map_err(|why| Denied::Refused(why.to_string()))?;
+        let end = format!("\n{DONE}\n");
+        let file = stdout.strip_suffix(end.as_bytes()).filter(|file| !file.is_empty());
+        let file = file.ok_or_else(|| Denied::Lost(format!("{} did not tell what it replicates from", self.pod.name)))?;
+        Ok(Follows(file.to_vec()))
+    }
+
+    /// Hands over first whom to follow, then the data. Whether all of it arrived the one that takes it says.
+    async fn give(&self, taker: Pod, namespace: &str, follows: &Follows) -> Result<(), Why> {
+        let to = PodRef { namespace: namespace.to_owned(), name: taker.name.clone(), container: CONTAINER.to_owned() };
+        let ip = taker.ip.ok_or_else(|| Why::Failed(format!("{} has no address", taker.name)))?;
+        hand_over(self.api, &to, self.datadir, follows).await?;
+        let script = self.script(&[("to", &way_to(&ip))], "give");
+        let told = exec_until(self.api, &self.pod, &LOADER, script.as_bytes(), DONE, Kind::Seed.lifetime(), MAX_OUTPUT).await;
+        // A connection that broke says nothing about the copy: it may be going on.
+        if let ExecEnd::Lost(_) = told { Ok(()) } else { complete(&self.pod.name, told).map(drop) }
+    }
+}
+
+/// Writes the file beside the copy that is about to come. Its size ends it: older exec protocols cannot say that stdin ends.
+async fn hand_over(api: &Api, to: &PodRef, datadir: &str, follows: &Follows) -> Result<(), Why> {
+    let seed = format!("{datadir}/.kubectl-mariadb-seed");
+    let mut script = assignments(&[("seed", &seed), ("size", &follows.0.len().to_string()), ("done", DONE)]).into_bytes();
+    script.extend_from_slice(
+        b"umask 077\n\
+          while [ ! -d \"$seed\" ]; do sleep 0.2; done\n\
+          head -c \"$size\" >\"$seed/master.info\" && echo \"$done\"\n\
+          --go\n",
+    );
+    script.extend_from_slice(&follows.0);
+    let told = exec_until(api, to, &LOADER, &script, DONE, FOLLOWS, MAX_OUTPUT).await;
+    complete(&to.name, told).map(drop)
+}
+
+/// What was said by a script that came to its end.
+fn complete(pod: &str, end: ExecEnd) -> Result<Vec<u8>, Why> {
+    match end {
+        ExecEnd::Complete { stdout } => Ok(stdout),
+        ExecEnd::Exited { code, stderr, .. } => {
+            let said = String::from_utf8_lossy(&stderr);
+            let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty() && *line != ".").collect();
+            let last = lines[lines.len().saturating_sub(3)..].join("; ");
+            Err(Why::Failed(format!("{pod}: {last} (exit code {code})")))
+        }
+        ExecEnd::Refused(why) | ExecEnd::Lost(why) => Err(Why::Failed(format!("{pod}: {why}"))),
+    }
+}
