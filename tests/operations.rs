@@ -10,6 +10,7 @@ use crate::support::server::{Answer, Request, Server};
 use crate::support::world::{Cluster, Engine, Shared, World};
 
 mod cuts;
+mod grace;
 mod operator;
 mod rebuild;
 mod recover;

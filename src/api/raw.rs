@@ -19,6 +19,7 @@ pub(super) struct Metadata {
     generation: i64,
     creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<Timestamp>,
+    deletion_grace_period_seconds: Option<i64>,
     labels: BTreeMap<String, String>,
     annotations: Annotations,
     owner_references: Vec<OwnerReference>,

@@ -11,10 +11,11 @@ use crate::api::disruption::list_budgets;
 use crate::api::objects::{Scope, get_whole_stateful_set};
 use crate::api::writes::Denied;
 use crate::decide::operation::custody::{Autoscaler, Custody};
+use crate::decide::operation::departure::acknowledge;
 use crate::decide::operation::journal::{Holder, Journal, Operation, Outcome};
 use crate::decide::operation::memo::{Memo, Recovery};
 use crate::decide::operation::plan::{Action, Decision, Plan, Range, Refusal};
-use crate::decide::operation::{Beginning, Goal, Wish, begin, decide};
+use crate::decide::operation::{Beginning, Goal, Wish, begin, decide, notice};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
 use crate::model::disruption::Budget;
@@ -221,6 +222,8 @@ pub async fn left(
     let seen = look(api, target, depth, operation.memo.founder.map(|founder| founder.ordinal)).await?;
     // Whoever goes on has seen to what stood in the way.
     (operation.memo.stray, operation.memo.begun_again) = (None, false);
+    notice(&mut operation.memo, &seen);
+    acknowledge(&mut operation.memo);
     if let Some(now) = seen.objects.manager.view().map(Steering::of).filter(|_| !operation.aborting)
         && !operation.memo.steerings.contains(&now)
     {

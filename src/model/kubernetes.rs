@@ -203,7 +203,14 @@ pub struct Pod {
     pub name: String,
     pub uid: String,
     pub created: Timestamp,
+    /// When its grace period is over; of a pod that is being deleted.
     pub deletion: Option<Timestamp>,
+    /// `deletionGracePeriodSeconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_grace: Option<u32>,
+    /// `terminationGracePeriodSeconds`: how long its containers may take to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<u32>,
     pub node: Option<String>,
     pub ip: Option<String>,
     pub phase: String,

@@ -21,6 +21,7 @@ pub(in crate::api) struct Pod {
 #[serde(rename_all = "camelCase", default)]
 struct PodSpec {
     node_name: Option<String>,
+    termination_grace_period_seconds: Option<i64>,
     containers: Vec<ContainerSpec>,
     init_containers: Vec<ContainerSpec>,
     volumes: Vec<PodVolume>,
@@ -127,6 +128,11 @@ impl State {
     }
 }
 
+/// The API server takes a negative period for 1.
+fn seconds(given: i64) -> Option<u32> {
+    if given < 0 { Some(1) } else { u32::try_from(given).ok() }
+}
+
 impl Pod {
     /// `None`: it has no creation time, which the API server gives to every object.
     pub(in crate::api) fn into_model(self) -> Option<(String, OwnedPod)> {
@@ -143,6 +149,8 @@ impl Pod {
             uid: metadata.uid,
             created: metadata.creation_timestamp?,
             deletion: metadata.deletion_timestamp,
+            deletion_grace: metadata.deletion_grace_period_seconds.and_then(seconds),
+            grace: spec.termination_grace_period_seconds.and_then(seconds),
             node: spec.node_name.filter(|name| !name.is_empty()),
             ip: status.pod_ip.filter(|ip| !ip.is_empty()),
             phase: status.phase,

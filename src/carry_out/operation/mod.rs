@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::decide::operation::journal::{Operation, Outcome};
 use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, confirmed, decide, settled, undo};
+use crate::decide::operation::{bootstrap_name, confirmed, decide, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -46,7 +46,11 @@ pub enum Event<'a> {
 
 /// How it ended.
 pub enum End {
-    Done(Box<Snapshot>),
+    Done {
+        seen: Box<Snapshot>,
+        /// What there is to say of the pods that went.
+        departed: Option<String>,
+    },
     /// Between two steps, because somebody asked for it.
     Stopped {
         after: Option<String>,
@@ -115,6 +119,7 @@ impl Run<'_> {
         let Some(operation) = held.journal.current.clone() else { return Err(End::TakenOver) };
         let seen = self.look(held, &operation, progress).await?;
         let Some(seen) = seen else { return Ok(()) };
+        let operation = self.notice(held, operation, &seen).await?;
         let stop = self.interrupts.get() > 0 || operation.stop_asked;
         if stop && !progress.told {
             progress.told = true;
@@ -169,6 +174,21 @@ impl Run<'_> {
             return self.wait(held, progress, seen, &why, false, tell).await;
         }
         self.step(held, progress, seen, plan, step, tell).await
+    }
+
+    /// Writes down at once what no later look will show.
+    async fn notice(&self, held: &mut Held<'_>, operation: Operation, seen: &Snapshot) -> Result<Operation, End> {
+        let mut memo = operation.memo.clone();
+        if !notice(&mut memo, seen) {
+            return Ok(operation);
+        }
+        let kept = held.write(|journal| {
+            if let Some(current) = &mut journal.current {
+                current.memo.departures.clone_from(&memo.departures);
+            }
+        });
+        kept.await.map_err(unwritten)?;
+        held.journal.current.clone().ok_or(End::TakenOver)
     }
 
     /// `None`: the API server does not answer for now.

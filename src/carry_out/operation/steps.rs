@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use crate::api::writes::Denied;
 use crate::carry_out::act::{Hands, Learned};
 use crate::carry_out::journal::{Held, Unwritten};
-use crate::decide::operation::Goal;
 use crate::decide::operation::formation::Formation;
 use crate::decide::operation::journal::{Journal, Outcome, Stopped};
 use crate::decide::operation::memo::Recovery;
 use crate::decide::operation::plan::{Action, Plan, Step};
+use crate::decide::operation::{Goal, departure};
 use crate::failure::{Failure, Kind};
 use crate::model::disk::StateFile;
 use crate::model::fact::Why;
@@ -131,8 +131,9 @@ impl Run<'_> {
     pub(super) async fn done(&self, held: &mut Held<'_>, aborted: bool, seen: Snapshot) -> End {
         let (who, at) = (held.holder().who.clone(), seen.taken);
         let outcome = if aborted { Outcome::Aborted } else { Outcome::Done };
+        let departed = held.journal.current.as_ref().and_then(|operation| departure::told(&operation.memo));
         match held.write(|journal| journal.end(outcome, &who, at)).await {
-            Ok(()) => End::Done(Box::new(seen)),
+            Ok(()) => End::Done { seen: Box::new(seen), departed },
             Err(why) => unwritten(why),
         }
     }

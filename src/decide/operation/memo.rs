@@ -14,6 +14,7 @@ use crate::model::operator::Steering;
 use crate::model::recovered::Recovered;
 use crate::model::snapshot::Snapshot;
 
+use super::departure::Departure;
 use super::plan::{Loss, Range};
 use super::restart::Restart;
 use super::scale::Scale;
@@ -80,6 +81,9 @@ pub struct Memo {
     /// Of a change of the number of members.
     #[serde(default)]
     pub scale: Option<Scale>,
+    /// Of an upgrade and a restart: how the pods went that were replaced.
+    #[serde(default)]
+    pub departures: BTreeMap<Ordinal, Departure>,
 }
 
 /// The member that gets a fresh copy.
@@ -141,6 +145,7 @@ impl Memo {
             upgrade: None,
             restart: None,
             scale: None,
+            departures: BTreeMap::new(),
         }
     }
 

@@ -24,6 +24,7 @@
 pub mod bootstrap;
 mod choice;
 pub mod custody;
+pub mod departure;
 pub mod formation;
 pub mod founding;
 pub mod gates;
@@ -274,6 +275,11 @@ pub fn confirmed(memo: &Memo, first: &Snapshot, second: &Snapshot) -> Result<(),
     let formation = memo.upgrade.as_ref().map(|upgrade| upgrade.formation);
     let formation = formation.or_else(|| memo.restart.as_ref().map(|restart| restart.formation));
     formation.map_or(Ok(()), |formation| formation.confirmed(first, second))
+}
+
+/// Keeps what the look shows and a later one will not. Whether there is any.
+pub fn notice(memo: &mut Memo, seen: &Snapshot) -> bool {
+    (memo.upgrade.is_some() || memo.restart.is_some()) && departure::notice(&mut memo.departures, seen)
 }
 
 /// What takes back a change that the controller has not acted on: it would fire later, perhaps hours later (safety B7). When a

@@ -11,6 +11,7 @@ use crate::model::kubernetes::Pod;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
+use super::departure::heeded;
 use super::formation::{BACK, Formation, does_not_start};
 use super::gates::{changed_outside, wait};
 use super::memo::Memo;
@@ -106,7 +107,7 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
         }
     }
     let notes = restart.formation.moving_note(seen, &due).into_iter().collect();
-    Ok(Decision::Go(Plan { steps, notes, ..Plan::default() }))
+    Ok(heeded(seen, memo, Decision::Go(Plan { steps, notes, ..Plan::default() }), &due))
 }
 
 /// The pods that are still the ones that were there, the highest ordinal first, the primary last.

@@ -268,6 +268,22 @@ they are: nothing has to be done for that.";
     "Its configuration does not set `read_only`, so it is on only because somebody set it while the server ran: after a restart clients could \
 write there, and what they write the primary never gets. Set `read_only=ON` in the configuration of all servers of the set; the one that is \
 the primary is opened by hand or by an operator.";
+
+    OUTSTAYED = "MDB743", Error, "A pod did not stop within its grace period",
+    "Kubernetes asks a server to stop, and kills it when the grace period of its pod (`terminationGracePeriodSeconds`, 30 s unless somebody \
+said otherwise) is over. A server that is killed has to recover at its next start, and a Galera member has lost its position with that. The \
+pod that was replaced was still there when its period was over. All are together again, and nobody else is taken before somebody has seen \
+this: the next ones would probably be killed, too.
+
+What takes long is mostly what a server still has to write to its data files. Let it write before it is stopped: `SET GLOBAL \
+innodb_max_dirty_pages_pct = 0` on the server that is next, until its status `Innodb_buffer_pool_pages_dirty` is low; the restart forgets the \
+setting. `kubectl mariadb operation resume NAME` goes on, and stops again after the next pod that outstays its period.
+
+A longer period is said in the pod template of the StatefulSet, in the values of its chart, or in `spec.terminationGracePeriodSeconds` of the \
+`MariaDB` object (not in 25.10 of mariadb-operator, which has no such field). A pod keeps the period that it was made with, so it helps from \
+the stop after the next one on, and as a change of the template it replaces every pod once more. Change it when this operation has ended, on \
+a StatefulSet of your own with `updateStrategy.rollingUpdate.partition` at the number of replicas in the same change: nobody is replaced by \
+that, and `kubectl mariadb upgrade NAME` then takes one pod after the other.";
     OPERATOR_SCALES = "MDB745", Error, "mariadb-operator scales its clusters itself",
     "The StatefulSet belongs to a `MariaDB` object, and only what is written there lasts. The operator does not scale one member at a time: it \
 adds or removes all pods of the difference at once, allows odd numbers only (`replicasAllowEvenNumber` lifts that), and restarts every other \

@@ -18,6 +18,8 @@ pub(crate) fn pod(ordinal: u32) -> Pod {
         uid: Uuid::from_u128(u128::from(ordinal) + 1).to_string(),
         created: noon(),
         deletion: None,
+        deletion_grace: None,
+        grace: Some(30),
         node: Some(format!("node-{ordinal}")),
         ip: Some(address(ordinal)),
         phase: "Running".to_owned(),

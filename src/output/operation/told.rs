@@ -247,20 +247,23 @@ impl Told<'_> {
             }
         };
         let ended = match end {
-            End::Done(_) if self.goal == Goal::Restart && operation.is_some_and(|operation| operation.aborting) => {
+            End::Done { .. } if self.goal == Goal::Restart && operation.is_some_and(|operation| operation.aborting) => {
                 let message = format!("The restart of {name} ended here: pods that were restarted stay so.");
                 self.end("aborted", Exit::Ok, message)
             }
-            End::Done(seen) if operation.is_some_and(|operation| operation.aborting) => {
+            End::Done { seen, .. } if operation.is_some_and(|operation| operation.aborting) => {
                 let ended = self.end("aborted", Exit::Ok, format!("The {verb} of {name} was taken back."));
                 if self.goal == Goal::Scale { self.with_kept(ended, &seen) } else { ended }
             }
-            End::Done(seen) if self.goal == Goal::Upgrade => self.upgraded(&seen, operation),
-            End::Done(seen) => {
+            End::Done { seen, departed } if self.goal == Goal::Upgrade => {
+                departed.into_iter().fold(self.upgraded(&seen, operation), Ended::note)
+            }
+            End::Done { seen, departed } => {
                 let before = operation.map(|operation| &operation.memo.images);
                 before
                     .into_iter()
                     .flat_map(|before| other_images(before, &seen))
+                    .chain(departed)
                     .fold(self.done(operation, journal, &seen), Ended::note)
             }
             End::Stopped { after } => {

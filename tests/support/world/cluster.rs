@@ -56,6 +56,13 @@ impl Engine {
         }
     }
 
+    pub fn kill(&mut self, ordinal: u32) {
+        match self {
+            Self::Galera(galera) => galera.kill(&[ordinal]),
+            Self::Gtid(replication) => replication.server(ordinal).running = false,
+        }
+    }
+
     pub fn start(&mut self, ordinal: u32) {
         match self {
             Self::Galera(galera) => galera.start(ordinal),
@@ -236,10 +243,7 @@ impl Cluster {
 
     /// The server dies again and again; Kubernetes waits before it starts the container again.
     pub fn crash_loop(&mut self, ordinal: u32) {
-        match &mut self.engine {
-            Engine::Galera(galera) => galera.kill(&[ordinal]),
-            Engine::Gtid(replication) => replication.server(ordinal).running = false,
-        }
+        self.engine.kill(ordinal);
         let member = self.member(ordinal);
         member.restarts += 5;
         member.pod = Pod::Waiting { reason: "CrashLoopBackOff", message: "back-off 2m40s restarting failed container" };

@@ -131,6 +131,10 @@ impl Cluster {
 
     fn tick_kubelets(&mut self) {
         for ordinal in std::mem::take(&mut self.controller.leaving) {
+            if self.lingers(ordinal) {
+                self.controller.leaving.insert(ordinal);
+                continue;
+            }
             // A server that crashed leaves what it left then.
             if self.engine.runs(ordinal) {
                 self.engine.stop(ordinal);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Cluster, Engine, Node, Pod};
 
-const CREATED: &str = "2026-01-02T03:04:05Z";
+pub(super) const CREATED: &str = "2026-01-02T03:04:05Z";
 
 impl Cluster {
     pub fn stateful_set(&self) -> Value {
@@ -61,6 +61,9 @@ impl Cluster {
             Pod::Waiting { reason, message } => {
                 ("Running", json!({ "waiting": { "reason": reason, "message": message } }), false, true)
             }
+            Pod::Running { .. } if self.is_killed(ordinal) => {
+                ("Running", json!({ "terminated": { "exitCode": 137, "reason": "Error" } }), false, true)
+            }
             Pod::Running { ready } => ("Running", json!({ "running": { "startedAt": CREATED } }), *ready, true),
         };
         let (name, image) = (self.pod(ordinal), self.image_of(ordinal));
@@ -83,15 +86,17 @@ impl Cluster {
         Some(json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
-                "name": name, "namespace": self.namespace, "uid": uid, "creationTimestamp": CREATED,
+                "name": name, "namespace": self.namespace, "uid": uid,
+                "creationTimestamp": self.pod_created(ordinal),
                 "deletionTimestamp": self.is_leaving(ordinal).then_some("2026-01-02T04:00:00Z"),
+                "deletionGracePeriodSeconds": self.is_leaving(ordinal).then_some(30),
                 "labels": {
                     "app": self.name, "controller-revision-hash": self.revision_of(ordinal), "statefulset.kubernetes.io/pod-name": name,
                 },
                 "ownerReferences": [{ "kind": "StatefulSet", "name": self.name, "uid": self.uid(), "controller": true }],
             },
             "spec": {
-                "nodeName": node.then(|| member.node.clone()),
+                "nodeName": node.then(|| member.node.clone()), "terminationGracePeriodSeconds": 30,
                 "containers": [{ "name": "mariadb", "image": image }],
                 "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": self.claim(ordinal) } }],
             },

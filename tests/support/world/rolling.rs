@@ -21,6 +21,12 @@ pub struct Rolling {
     pub stuck: BTreeSet<String>,
     /// Members that do not join after their next start.
     pub lost: BTreeSet<u32>,
+    /// Members whose server does not stop within the grace period of its pod, and is killed.
+    pub outstay: BTreeSet<u32>,
+    /// How far they are with that.
+    going: BTreeMap<u32, Going>,
+    /// Members whose pod came after the one before had outstayed its grace period.
+    late: BTreeSet<u32>,
     /// The update strategy is `OnDelete`: nobody is held back, and nobody replaced.
     pub on_delete: bool,
     /// Of which version the system tables of a member are.
@@ -29,7 +35,47 @@ pub struct Rolling {
     pub conversions: u32,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Going {
+    Stopping,
+    Killed,
+}
+
 impl Cluster {
+    /// One moment more of a pod that is going. Whether it is still there.
+    pub(super) fn lingers(&mut self, ordinal: u32) -> bool {
+        if !self.rolling.outstay.contains(&ordinal) {
+            self.rolling.late.remove(&ordinal);
+            return false;
+        }
+        match self.rolling.going.get(&ordinal) {
+            None => self.rolling.going.insert(ordinal, Going::Stopping),
+            Some(Going::Stopping) => {
+                self.engine.kill(ordinal);
+                self.rolling.going.insert(ordinal, Going::Killed)
+            }
+            Some(Going::Killed) => {
+                self.rolling.late.insert(ordinal);
+                self.rolling.going.remove(&ordinal);
+                return false;
+            }
+        };
+        true
+    }
+
+    pub(super) fn is_killed(&self, ordinal: u32) -> bool {
+        self.rolling.going.get(&ordinal) == Some(&Going::Killed)
+    }
+
+    /// When the pod of an ordinal was made: one after the first comes when the one before is gone.
+    pub(super) fn pod_created(&self, ordinal: u32) -> &'static str {
+        match self.members[&ordinal].remade {
+            0 => super::objects::CREATED,
+            _ if self.rolling.late.contains(&ordinal) => "2026-01-02T04:00:01Z",
+            _ => "2026-01-02T03:59:33Z",
+        }
+    }
+
     /// The place of the template's image among the revisions.
     fn newest(&self) -> usize {
         let known = self.rolling.revisions.iter().position(|image| *image == self.image);

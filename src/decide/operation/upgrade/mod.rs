@@ -22,6 +22,7 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::version::Version;
 
+use super::departure::heeded;
 use super::formation::{Formation, server};
 use super::gates::{AGREE, unobserved_change, wait};
 use super::journal::{Journal, Operation, Outcome};
@@ -209,7 +210,8 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
             format!("start {} in a pod without any volume: whether it can be had, and which version it is", upgrade.to.image);
         steps.push(Step::new("try the image", say, Action::Try { image: upgrade.to.image.clone() }));
     }
-    Ok(Way { seen, upgrade, aim: &upgrade.to, open, forth: true }.advance(steps))
+    let decision = Way { seen, upgrade, aim: &upgrade.to, open: open.clone(), forth: true }.advance(steps);
+    Ok(heeded(seen, memo, decision, &open))
 }
 
 fn of(memo: &Memo) -> Result<&Upgrade, Why> {
@@ -236,7 +238,9 @@ pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
     if let Some(wait) = unobserved_change(seen) {
         return wait;
     }
-    Way { seen, upgrade, aim: &upgrade.from, open: replaced(seen, upgrade), forth: false }.advance(Vec::new())
+    let open = replaced(seen, upgrade);
+    let decision = Way { seen, upgrade, aim: &upgrade.from, open: open.clone(), forth: false }.advance(Vec::new());
+    heeded(seen, &operation.memo, decision, &open)
 }
 
 /// Somebody else changed what this rests on, or the controller has not seen the last change.
