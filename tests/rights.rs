@@ -179,6 +179,7 @@ const COMMANDS: &[Command] = &[
     Command::new("upgrade NAME --image IMAGE (of mariadb-operator)", UPGRADE, operated),
     Command::new("restart NAME", &["restart", "db", "--yes"], controlled),
     Command::new("pvc list (all of a namespace)", &["pvc", "list"], fleet),
+    Command::new("pvc list -A", &["pvc", "list", "-A"], fleet),
     Command::new("pvc list NAME", &["pvc", "list", "db"], scaled_in),
     Command::new("pvc list NAME --inspect", &["pvc", "list", "db", "--inspect", "--yes"], scaled_in),
     Command::new("pvc prune NAME", &["pvc", "prune", "db", "--yes"], scaled_in),

@@ -341,7 +341,7 @@ pub(super) async fn extra_list<R: DeserializeOwned, T>(
     Fact::from(found.map(|found| found.into_iter().map(convert).collect()).map_err(Into::into))
 }
 
-fn by_namespace<T>(found: impl Iterator<Item = (String, T)>) -> ByNamespace<T> {
+pub(super) fn by_namespace<T>(found: impl Iterator<Item = (String, T)>) -> ByNamespace<T> {
     let mut result = ByNamespace::new();
     for (namespace, object) in found {
         result.entry(namespace).or_default().push(object);

@@ -11,15 +11,19 @@ use crate::failure::Kind;
 use crate::model::fact::Fact;
 use crate::model::volumes::{StorageClass, Volume};
 
-use super::objects::{Scope, list, listing};
+use super::objects::{ByNamespace, Scope, by_namespace, list, listing};
 use super::raw::{self, Named};
 use super::trouble::Trouble;
 use super::{Api, Ask};
+
+/// The pods that mount each claim.
+type Mounts = BTreeMap<String, BTreeSet<String>>;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Meta {
     name: String,
+    namespace: String,
     uid: String,
     deletion_timestamp: Option<Timestamp>,
     labels: BTreeMap<String, String>,
@@ -72,6 +76,11 @@ struct Condition {
 }
 
 impl RawClaim {
+    /// Its namespace, and the claim.
+    fn placed(mut self) -> (String, Volume) {
+        (std::mem::take(&mut self.metadata.namespace), self.into_model())
+    }
+
     fn into_model(self) -> Volume {
         let Self { metadata, mut spec, mut status } = self;
         let pod = metadata.owner_references.into_iter().find(|owner| owner.kind == "Pod");
@@ -93,16 +102,20 @@ impl RawClaim {
     }
 }
 
-/// The claims of a namespace, by name.
-pub async fn list_volumes(api: &Api, namespace: &str) -> Fact<Vec<Volume>> {
-    let ask = listing("/api/v1", "persistentvolumeclaims", Scope::Namespace(namespace));
-    let found = list::<RawClaim>(api, &ask, ListParams::default()).await;
+/// The claims of each namespace, by name.
+pub async fn volumes(api: &Api, scope: Scope<'_>) -> Fact<ByNamespace<Volume>> {
+    let found = list::<RawClaim>(api, &listing("/api/v1", "persistentvolumeclaims", scope), ListParams::default()).await;
     let read = |claims: Vec<RawClaim>| {
-        let mut claims: Vec<Volume> = claims.into_iter().map(RawClaim::into_model).collect();
-        claims.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut claims = by_namespace(claims.into_iter().map(RawClaim::placed));
+        claims.values_mut().for_each(|claims| claims.sort_by(|a, b| a.name.cmp(&b.name)));
         claims
     };
     Fact::from(found.map(read).map_err(Into::into))
+}
+
+/// The claims of a namespace, by name.
+pub async fn list_volumes(api: &Api, namespace: &str) -> Fact<Vec<Volume>> {
+    volumes(api, Scope::Namespace(namespace)).await.map(|mut found| found.remove(namespace).unwrap_or_default())
 }
 
 /// One claim; `None`: there is none of this name.
@@ -112,16 +125,19 @@ pub async fn get_volume(api: &Api, namespace: &str, name: &str) -> Fact<Option<V
     Fact::from(if_there(api.get::<RawClaim>(&ask).await).map(|claim| claim.map(RawClaim::into_model)).map_err(Into::into))
 }
 
-/// The names of all pods that mount each claim of a namespace. A pod that has ended holds nothing.
-pub async fn list_mounts(api: &Api, namespace: &str) -> Fact<BTreeMap<String, BTreeSet<String>>> {
-    let ask = listing("/api/v1", "pods", Scope::Namespace(namespace));
-    let found = list::<raw::Pod>(api, &ask, ListParams::default()).await;
+/// The names of all pods that mount each claim, by namespace. A pod that has ended holds nothing.
+pub async fn mounts(api: &Api, scope: Scope<'_>) -> Fact<BTreeMap<String, Mounts>> {
+    let found = list::<raw::Pod>(api, &listing("/api/v1", "pods", scope), ListParams::default()).await;
     let by_claim = |pods: Vec<raw::Pod>| {
-        let mut mounts = BTreeMap::<String, BTreeSet<String>>::new();
-        let pods = pods.into_iter().filter_map(raw::Pod::into_model).map(|(_, owned)| owned.pod);
-        for pod in pods.filter(|pod| !matches!(pod.phase.as_str(), "Succeeded" | "Failed")) {
+        let mut mounts = BTreeMap::<String, Mounts>::new();
+        for (namespace, pod) in pods.into_iter().filter_map(raw::Pod::into_model).map(|(namespace, owned)| (namespace, owned.pod))
+        {
+            if matches!(pod.phase.as_str(), "Succeeded" | "Failed") {
+                continue;
+            }
+            let here = mounts.entry(namespace).or_default();
             for claim in pod.claims {
-                mounts.entry(claim).or_default().insert(pod.name.clone());
+                here.entry(claim).or_default().insert(pod.name.clone());
             }
         }
         mounts
@@ -129,11 +145,22 @@ pub async fn list_mounts(api: &Api, namespace: &str) -> Fact<BTreeMap<String, BT
     Fact::from(found.map(by_claim).map_err(Into::into))
 }
 
-/// The names of all StatefulSets of a namespace, whatever they run.
-pub async fn list_set_names(api: &Api, namespace: &str) -> Fact<BTreeSet<String>> {
-    let ask = listing("/apis/apps/v1", "statefulsets", Scope::Namespace(namespace));
-    let found = list::<Named>(api, &ask, ListParams::default()).await;
-    Fact::from(found.map(|sets| sets.iter().map(|set| set.name().to_owned()).collect()).map_err(Into::into))
+/// Those of one namespace.
+pub async fn list_mounts(api: &Api, namespace: &str) -> Fact<Mounts> {
+    mounts(api, Scope::Namespace(namespace)).await.map(|mut found| found.remove(namespace).unwrap_or_default())
+}
+
+/// The names of all StatefulSets, whatever they run, by namespace.
+pub async fn set_names(api: &Api, scope: Scope<'_>) -> Fact<BTreeMap<String, BTreeSet<String>>> {
+    let found = list::<Named>(api, &listing("/apis/apps/v1", "statefulsets", scope), ListParams::default()).await;
+    let by_namespace = |sets: Vec<Named>| {
+        let mut names = BTreeMap::<String, BTreeSet<String>>::new();
+        for (namespace, name) in sets.into_iter().map(|set| set.metadata.place()) {
+            names.entry(namespace).or_default().insert(name);
+        }
+        names
+    };
+    Fact::from(found.map(by_namespace).map_err(Into::into))
 }
 
 #[derive(Deserialize)]
@@ -154,6 +181,7 @@ pub async fn get_storage_class(api: &Api, name: &str) -> Fact<Option<StorageClas
 
 #[derive(Deserialize)]
 struct RawVolume {
+    metadata: Meta,
     #[serde(default)]
     spec: VolumeSpec,
 }
@@ -173,6 +201,14 @@ pub async fn get_reclaim_policies(api: &Api, names: BTreeSet<&str>) -> Fact<BTre
     });
     let found: Result<Vec<_>, Trouble> = join_all(gets).await.into_iter().collect();
     Fact::from(found.map(|found| found.into_iter().flatten().collect()).map_err(Into::into))
+}
+
+/// The same of every `PersistentVolume` there is, in one request.
+pub async fn list_reclaim_policies(api: &Api) -> Fact<BTreeMap<String, String>> {
+    let ask = listing("/api/v1", "persistentvolumes", Scope::AllNamespaces);
+    let found = list::<RawVolume>(api, &ask, ListParams::default()).await;
+    let policy = |volume: RawVolume| (volume.metadata.name, volume.spec.persistent_volume_reclaim_policy);
+    Fact::from(found.map(|volumes| volumes.into_iter().map(policy).collect()).map_err(Into::into))
 }
 
 fn if_there<T>(found: Result<T, Trouble>) -> Result<Option<T>, Trouble> {

@@ -30,6 +30,9 @@ pub enum PvcVerb {
 pub struct List {
     /// NAME or sts/NAME; none: every cluster of the namespace
     pub target: Option<TargetName>,
+    /// The claims of every namespace
+    #[arg(short = 'A', long, conflicts_with_all = ["target", "inspect"])]
+    pub all_namespaces: bool,
     /// Read what volumes hold that no pod mounts, in helper pods
     #[arg(long)]
     pub inspect: bool,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::Api;
 use crate::api::connect::connect;
+use crate::api::objects::Scope;
 use crate::api::secret::with_password;
 use crate::carry_out::helper::Helpers;
 use crate::carry_out::volumes::expand::Expanding;
@@ -83,9 +84,9 @@ impl<'a> Desk<'a> {
     }
 }
 
-async fn connected(request: &Request, write: Write, process: &Process) -> Result<Api, Failure> {
+async fn connected(request: &Request, write: Write, process: &Process, everywhere: bool) -> Result<Api, Failure> {
     let api = Box::pin(connect(&(&request.connection).into(), &process.env, process.home.as_deref())).await?;
-    Ok(with_password(api, request.password_from.as_ref(), false).await?.showing_changes(write.show_requests))
+    Ok(with_password(api, request.password_from.as_ref(), everywhere).await?.showing_changes(write.show_requests))
 }
 
 /// `pvc list`.
@@ -93,12 +94,14 @@ pub fn list(request: &Request, args: &List, process: &mut Process, printer: &mut
     let desk = Desk::new(args.write, process, printer, "looking at volumes");
     let depth = depth(request, process);
     let work = async {
-        let api = connected(request, args.write, process).await?;
+        let api = connected(request, args.write, process, args.all_namespaces).await?;
         let namespace = api.namespace().to_owned();
         let helpers = Helpers::new(&api, &namespace, process.clock);
+        let scope = if args.all_namespaces { Scope::AllNamespaces } else { Scope::Namespace(&namespace) };
         let mut agree = async |target: &Target, planned: &[Helper]| desk.ask_for_helpers(target, planned).await;
         let listing = list::Listing {
             api: &api,
+            scope,
             only: args.target.as_ref(),
             inspect: args.inspect,
             depth,
@@ -124,7 +127,7 @@ pub fn prune(request: &Request, args: &Prune, process: &mut Process, printer: &m
     let (depth, holder, asked) = (depth(request, process), holder(process), Cell::new(0));
     let accepted: Vec<Loss> = args.accept_data_loss.iter().cloned().map(Loss).collect();
     let work = async {
-        let api = connected(request, args.write, process).await?;
+        let api = connected(request, args.write, process, false).await?;
         let target = target(&api, args.target.as_ref(), args.write.yes, depth).await?;
         let helpers = Helpers::new(&api, &target.namespace, process.clock);
         let mut agree = async |planned: &[Helper]| desk.ask_for_helpers(&target, planned).await;
@@ -165,7 +168,7 @@ pub fn expand(request: &Request, args: &Expand, process: &mut Process, printer: 
     let desk = Desk::new(args.write, process, printer, "waiting for volumes to grow");
     let (depth, holder) = (depth(request, process), holder(process));
     let work = async {
-        let api = connected(request, args.write, process).await?;
+        let api = connected(request, args.write, process, false).await?;
         let target = target(&api, args.target.as_ref(), args.write.yes, depth).await?;
         let question = format!("Expand these volumes in namespace {}? [y/N] ", target.namespace);
         let mut confirm = async |report: &Report| confirmed(&desk, &target, "pvc expand", report, &flags, &question).await;

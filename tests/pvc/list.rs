@@ -67,6 +67,39 @@ async fn a_cluster_that_is_gone_is_found_by_its_volumes() {
     assert!(nothing.stderr.contains("there is no StatefulSet nothing"), "{}", nothing.stderr);
 }
 
+/// Two clusters of one name, and what clusters that are gone have left: each is judged by those of its own namespace.
+#[tokio::test]
+async fn the_claims_of_all_namespaces_are_told_in_as_many_requests_as_those_of_one() {
+    let mut here = Cluster::galera("shop", "db", 4).controlled(false);
+    here.scale(3);
+    here.volumes.others = vec![claim("data-old-0", &json!({}))];
+    let world = World::with([here, Cluster::replication("billing", "users", 2), Cluster::galera("audit", "db", 3)]);
+    let text = shown(&world, &["pvc", "list", "-A"]).await;
+    insta::assert_snapshot!("list_everywhere", text);
+    let server = world.serve().await;
+    let run = run_quickly(&server, &["pvc", "list", "--all-namespaces", "-o", "json"]).await;
+    let json: Value = serde_json::from_str(&run.stdout).unwrap();
+    let places: Vec<(&str, &str)> = json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["namespace"].as_str().unwrap(), item["name"].as_str().unwrap()))
+        .collect();
+    assert_eq!(places.len(), 10, "{places:?}");
+    assert_eq!((places[0], places[3], places[9]), (("audit", "data-db-0"), ("billing", "data-users-0"), ("shop", "data-old-0")));
+    assert!(json["namespace"].is_null() && run.exit == 0, "{json:#}");
+    assert_eq!(json["items"][8]["verdict"], "keep", "db of shop wants three");
+    let lists = |path: &str| server.log().text().lines().filter(|line| line.contains(path)).count();
+    assert_eq!((lists("/persistentvolumeclaims"), lists("/persistentvolumes")), (2, 1), "{}", server.log().text());
+    assert!(world.lock().helpers.created.is_empty());
+    for args in [&["pvc", "list", "db", "-A"][..], &["pvc", "list", "-A", "--inspect"], &["pvc", "prune", "-A"]] {
+        assert_eq!(run_quickly(&server, args).await.exit, 2, "{args:?}");
+    }
+    let nothing = World::with([]);
+    let text = shown(&nothing, &["pvc", "list", "-A"]).await;
+    assert!(text.contains("No volume claim of MariaDB is in any namespace."), "{text}");
+}
+
 #[tokio::test]
 async fn rights_that_are_missing_are_named() {
     let world = scaled_in();

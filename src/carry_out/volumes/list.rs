@@ -1,10 +1,10 @@
-//! `pvc list`: every claim of a namespace, and with `--inspect` what the volumes hold that nobody mounts.
+//! `pvc list`: every claim of a namespace or of all, and with `--inspect` what the volumes hold that nobody mounts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::api::Api;
-use crate::api::objects::{Scope, get_whole_stateful_set};
-use crate::api::volumes::{get_reclaim_policies, list_mounts, list_set_names};
+use crate::api::objects::{ByNamespace, Scope, get_whole_stateful_set};
+use crate::api::volumes::{get_reclaim_policies, list_reclaim_policies, mounts, set_names};
 use crate::api::writes::Denied;
 use crate::carry_out::helper::Helpers;
 use crate::carry_out::{Consent, Mode};
@@ -20,11 +20,12 @@ use crate::model::target_name::TargetName;
 use crate::model::volumes::Volume;
 use crate::observe::{self, Depth, within};
 
-use super::needed_volumes;
 use super::read::{Read, read};
+use super::volumes_in;
 
 pub struct Listing<'a> {
     pub api: &'a Api,
+    pub scope: Scope<'a>,
     pub only: Option<&'a TargetName>,
     pub inspect: bool,
     pub depth: Depth,
@@ -35,7 +36,9 @@ pub struct Listing<'a> {
 /// What was found.
 pub struct Found {
     pub taken: jiff::Timestamp,
-    pub namespace: String,
+    /// `None`: all.
+    pub namespace: Option<String>,
+    /// By namespace, cluster and ordinal.
     pub entries: Vec<Entry>,
     /// Why volumes were not read, although that was asked for.
     pub unread: Vec<String>,
@@ -50,50 +53,67 @@ impl Listing<'_> {
     /// # Errors
     /// The sets, their pods or the claims could not be listed.
     pub async fn run(&self, agree: &mut impl AsyncFnMut(&Target, &[Helper]) -> Consent) -> Result<Found, Failure> {
-        let namespace = self.api.namespace().to_owned();
         let limit = self.depth.pod_timeout;
-        let volumes = needed_volumes(self.api, &namespace).await?;
-        let mounts = within(limit, list_mounts(self.api, &namespace)).await;
-        let sets = within(limit, list_set_names(self.api, &namespace)).await;
-        let mut clusters = self.clusters(&namespace, &volumes).await?;
+        let volumes = volumes_in(self.api, self.scope).await?;
+        let mounts = within(limit, mounts(self.api, self.scope)).await;
+        let sets = within(limit, set_names(self.api, self.scope)).await;
+        let mut clusters = self.clusters(&volumes).await?;
         let (mut unread, mut exits) = (Vec::new(), Vec::new());
         if self.inspect {
             for cluster in &mut clusters {
-                let (why, exit) = Box::pin(self.inspected(cluster, &volumes, &mounts, agree)).await?;
+                let volumes = volumes.get(&cluster.target.namespace).map_or(&[][..], Vec::as_slice);
+                let mounts = here(&mounts, &cluster.target.namespace);
+                let (why, exit) = Box::pin(self.inspected(cluster, volumes, &mounts, agree)).await?;
                 unread.extend(why);
                 exits.extend(exit);
             }
         }
-        let names: BTreeSet<&str> = volumes.iter().filter_map(|volume| volume.volume.as_deref()).collect();
-        let reclaim: Fact<BTreeMap<String, String>> = within(limit, get_reclaim_policies(self.api, names)).await;
-        let seen = Seen { clusters: &clusters, volumes: &volumes, mounts: &mounts, sets: &sets, reclaim: &reclaim };
+        let reclaim = within(limit, self.reclaim_policies(&volumes)).await;
         let only = self.only.map(TargetName::name);
-        let entries = entries(&seen, only);
+        let entries: Vec<Entry> = volumes
+            .iter()
+            .flat_map(|(namespace, volumes)| {
+                let (mounts, sets) = (here(&mounts, namespace), here(&sets, namespace));
+                let mut each = clusters.chunk_by(|a, b| a.target.namespace == b.target.namespace);
+                let clusters = each.find(|some| some[0].target.namespace == *namespace).unwrap_or_default();
+                entries(&Seen { namespace, clusters, volumes, mounts: &mounts, sets: &sets, reclaim: &reclaim }, only)
+            })
+            .collect();
         if let (Some(only), true, true) = (only, entries.is_empty(), clusters.is_empty()) {
-            let text = format!("there is no StatefulSet {only} in namespace {namespace}, and no volume claim of one");
+            let text =
+                format!("there is no StatefulSet {only} in namespace {}, and no volume claim of one", self.api.namespace());
             return Err(Failure::new(Kind::NotFound, text).hint("`kubectl mariadb pvc list` shows those of every cluster"));
         }
         let extras =
             [("pods", mounts.known().err()), ("statefulsets", sets.known().err()), ("persistentvolumes", reclaim.known().err())];
         let unseen = extras.into_iter().filter_map(|(what, why)| Some((what, why?.clone()))).collect();
         let taken = self.depth.clock.now();
+        let namespace = self.scope.namespace().map(str::to_owned);
         Ok(Found { taken, namespace, entries, unread, unseen, exit: worst(exits.into_iter().chain(clusters.iter().map(exit))) })
     }
 
     /// The clusters that are meant. A name may be one of a set that is gone, and has left volumes.
-    async fn clusters(&self, namespace: &str, volumes: &[Volume]) -> Result<Vec<Snapshot>, Failure> {
+    async fn clusters(&self, volumes: &ByNamespace<Volume>) -> Result<Vec<Snapshot>, Failure> {
         let Some(name) = self.only else {
-            let scope = Scope::Namespace(namespace);
-            return Box::pin(observe::clusters(self.api, scope, self.depth, |_| true)).await;
+            return Box::pin(observe::clusters(self.api, self.scope, self.depth, |_| true)).await;
         };
         match Box::pin(observe::named(self.api, name, self.depth)).await {
             Ok(seen) => Ok(vec![seen]),
             Err(failure) if failure.kind == Kind::NotFound => {
                 let left = format!("-{}-", name.name());
-                if volumes.iter().any(|volume| volume.name.contains(&left)) { Ok(Vec::new()) } else { Err(failure) }
+                if volumes.values().flatten().any(|volume| volume.name.contains(&left)) { Ok(Vec::new()) } else { Err(failure) }
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Of all namespaces in one request: they may have thousands.
+    async fn reclaim_policies(&self, volumes: &ByNamespace<Volume>) -> Fact<BTreeMap<String, String>> {
+        if matches!(self.scope, Scope::AllNamespaces) {
+            return list_reclaim_policies(self.api).await;
+        }
+        let names = volumes.values().flatten().filter_map(|volume| volume.volume.as_deref()).collect();
+        get_reclaim_policies(self.api, names).await
     }
 
     /// Puts what helper pods read into the members of `cluster`. Why nothing was read, and how that ends the command.
@@ -144,6 +164,11 @@ impl Listing<'_> {
         };
         Ok((Some(why.0), why.1))
     }
+}
+
+/// What was found in one namespace.
+fn here<T: Clone + Default>(found: &Fact<BTreeMap<String, T>>, namespace: &str) -> Fact<T> {
+    found.clone().map(|mut found| found.remove(namespace).unwrap_or_default())
 }
 
 /// What of the members was needed and could not be seen.

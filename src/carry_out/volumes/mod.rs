@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::api::Api;
-use crate::api::volumes::{get_reclaim_policies, list_mounts, list_volumes};
+use crate::api::objects::{ByNamespace, Scope};
+use crate::api::volumes::{get_reclaim_policies, list_mounts, list_volumes, volumes};
 use crate::decide::finding::{NextCommand, Rule};
 use crate::decide::operation::plan::{Loss, Refusal};
 use crate::decide::volumes::prune::Mounts;
@@ -119,6 +120,11 @@ impl Item {
 /// Every claim of the namespace. Without them there is nothing to decide.
 async fn needed_volumes(api: &Api, namespace: &str) -> Result<Vec<Volume>, Failure> {
     list_volumes(api, namespace).await.known().cloned().map_err(|why| unlisted("its volume claims", why))
+}
+
+/// Every claim of each namespace.
+async fn volumes_in(api: &Api, scope: Scope<'_>) -> Result<ByNamespace<Volume>, Failure> {
+    volumes(api, scope).await.known().cloned().map_err(|why| unlisted("volume claims", why))
 }
 
 /// Who mounts what.

@@ -16,6 +16,7 @@ use super::prune::{Fate, Leftover, Mounts, Survivors, fate, leftovers, survivors
 
 /// What was seen of one namespace.
 pub struct Seen<'a> {
+    pub namespace: &'a str,
     /// Clusters, with files of left-over volumes where they were read, by the name of the claim.
     pub clusters: &'a [Snapshot],
     pub volumes: &'a [Volume],
@@ -29,6 +30,7 @@ pub struct Seen<'a> {
 /// One claim.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
+    pub namespace: String,
     pub volume: Volume,
     pub belongs: Belongs,
     pub mounted_by: Fact<BTreeSet<String>>,
@@ -159,7 +161,7 @@ fn of(volume: &Volume, belongs: Belongs, cluster: Option<&Snapshot>, seen: &Seen
         None => Fact::Unknown(Why::NotAsked),
     };
     let stands = if holds_data { stands(member) } else { Stands::NoData };
-    Entry { volume: volume.clone(), belongs, mounted_by, used, stands, reclaim, verdict }
+    Entry { namespace: seen.namespace.to_owned(), volume: volume.clone(), belongs, mounted_by, used, stands, reclaim, verdict }
 }
 
 /// What the server says, or else the files of one that does not run.

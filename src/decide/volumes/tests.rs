@@ -339,7 +339,8 @@ fn the_list_says_of_each_claim_what_is_known() {
     let reclaim = Fact::Unknown(Why::Forbidden("get persistentvolumes".to_owned()));
     let list = |seen: &Snapshot, only: Option<&str>| {
         let clusters = [seen.clone()];
-        let seen = Seen { clusters: &clusters, volumes: &all, mounts: &mounted, sets: &sets, reclaim: &reclaim };
+        let seen =
+            Seen { namespace: "shop", clusters: &clusters, volumes: &all, mounts: &mounted, sets: &sets, reclaim: &reclaim };
         entries(&seen, only)
     };
     let found = list(&seen, None);

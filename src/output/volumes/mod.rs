@@ -24,14 +24,15 @@ use super::styled::{Column, Span, Styled};
 
 pub use change::VolumeChange;
 
-/// Every volume claim of MariaDB in a namespace.
+/// Every volume claim of MariaDB in a namespace, or in all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VolumeList {
     pub taken: Timestamp,
-    pub namespace: String,
-    /// By cluster and ordinal.
+    /// `null`: all of them.
+    pub namespace: Option<String>,
+    /// By namespace, cluster and ordinal.
     pub items: Vec<VolumeStatus>,
     /// Why volumes were not read, although that was asked for.
     pub unread: Vec<String>,
@@ -50,6 +51,7 @@ pub struct VolumeList {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VolumeStatus {
+    pub namespace: String,
     pub name: String,
     pub uid: String,
     /// The StatefulSet that it is or was of.
@@ -96,7 +98,7 @@ pub struct UnseenKind {
 
 impl VolumeStatus {
     fn new(entry: &Entry) -> Self {
-        let Entry { volume, belongs, mounted_by, used, stands, reclaim, verdict } = entry;
+        let Entry { namespace, volume, belongs, mounted_by, used, stands, reclaim, verdict } = entry;
         let (mounted_by, mounted_by_unknown) = split(mounted_by, |pods: &BTreeSet<String>| pods.iter().cloned().collect());
         let (used_bytes, used_unknown) = split(used, |space| space.used);
         let (reclaim_policy, reclaim_policy_unknown) = split(reclaim, Clone::clone);
@@ -120,6 +122,7 @@ impl VolumeStatus {
             By::Name => "name",
         };
         Self {
+            namespace: namespace.clone(),
             name: volume.name.clone(),
             uid: volume.uid.clone(),
             cluster: belongs.set.clone(),
@@ -220,7 +223,8 @@ impl Screen for VolumeList {
 
     fn screen(&self, wide: bool, out: &mut Styled) {
         if self.items.is_empty() {
-            out.line(Label::Plain, format!("No volume claim of MariaDB is in namespace {}.", self.namespace));
+            let whence = self.namespace.as_ref().map_or_else(|| "any namespace".to_owned(), |one| format!("namespace {one}"));
+            out.line(Label::Plain, format!("No volume claim of MariaDB is in {whence}."));
         } else {
             let column = |head, yields| Column { head, yields };
             let mut columns = vec![column("NAME", 0), column("CLUSTER", 4), column("POD", 5), column("MOUNTED", 0)];
@@ -229,11 +233,17 @@ impl Screen for VolumeList {
                 columns.extend([column("CLASS", 6), column("VOLUME", 7)]);
             }
             columns.push(column("VERDICT", 0));
-            out.table(&columns, &self.items.iter().map(|item| row(item, wide)).collect::<Vec<_>>());
+            let mut rows: Vec<Vec<Span>> = self.items.iter().map(|item| row(item, wide)).collect();
+            if self.namespace.is_none() {
+                columns.insert(0, column("NAMESPACE", 0));
+                rows.iter_mut().zip(&self.items).for_each(|(row, item)| row.insert(0, Span::plain(&item.namespace)));
+            }
+            out.table(&columns, &rows);
         }
         let told = self.items.iter().filter_map(|item| Some((item, item.because.as_ref()?)));
         for (item, because) in told {
-            out.hanging(vec![Span::plain(format!("{}: ", item.name))], Label::Plain, because);
+            let place = if self.namespace.is_none() { format!("{}/", item.namespace) } else { String::new() };
+            out.hanging(vec![Span::plain(format!("{place}{}: ", item.name))], Label::Plain, because);
         }
         for why in &self.unread {
             out.hanging(vec![Span::new(Label::Warning, "! ")], Label::Plain, why);

@@ -87,6 +87,7 @@ fn of_row(row: &str) -> Result<Option<Try>> {
             Try::of(&["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"], &[0], "db has 3 members")
         }
         "pvc list (all of a namespace)" => Try::of(&["pvc", "list"], &[0], "in use"),
+        "pvc list -A" => Try::everywhere(&["pvc", "list", "-A"]),
         "pvc list NAME" => Try::of(&["pvc", "list", "db"], &[0], "in use"),
         "pvc list NAME --inspect" => Try::of(&["pvc", "list", "db", "--inspect", "--yes"], &[0], "in use"),
         "pvc prune NAME" => Try::of(&["pvc", "prune", "db", "--yes"], &[0], "is left over"),
