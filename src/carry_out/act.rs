@@ -12,6 +12,7 @@ use crate::decide::operation::plan::{Action, Range};
 use crate::decide::operation::upgrade::{Rollout, Tried};
 use crate::decide::operation::{bootstrap, bootstrap_name};
 use crate::model::disk::{Disk, StateFile};
+use crate::model::fact::{Fact, Why};
 use crate::model::kubernetes::{Pod, StatefulSet};
 use crate::model::names::Ordinal;
 use crate::model::operator::{OperatorSpec, Steering};
@@ -36,11 +37,16 @@ pub struct Hands<'a> {
 pub struct Learned {
     pub closed: BTreeMap<Ordinal, Closed>,
     pub files: BTreeMap<Ordinal, Disk>,
+    /// Files that were to be read and could not be: of which pod, and why.
+    pub unread: BTreeMap<Ordinal, (String, Why)>,
     pub positions: BTreeMap<Ordinal, Recovered>,
     pub tried: Option<Tried>,
     /// Claims that were made, and their uids.
     pub claims: BTreeMap<String, String>,
 }
+
+/// Files that were read, and those that could not be, as in [`Learned`].
+type Files = (BTreeMap<Ordinal, Disk>, BTreeMap<Ordinal, (String, Why)>);
 
 impl Hands<'_> {
     /// Carries `action` out on what was seen. Changes of the journal are not among them.
@@ -57,12 +63,15 @@ impl Hands<'_> {
                 self.set(set, vec![json!({"op": "replace", "path": path, "value": value})], dry_run).await?;
             }
             Action::Inspect { ordinals } => {
-                let files = self.read_files(seen, ordinals, dry_run).await?;
+                let (files, unread) = self.read_files(seen, ordinals, dry_run).await?;
+                if let Some((pod, why)) = unread.into_values().next() {
+                    return Err(Denied::Refused(format!("the files of {pod} could not be read: {why}")));
+                }
                 return Ok(Learned { closed: closed(set, &files)?, ..Learned::default() });
             }
             Action::Read { ordinals } => {
-                let files = self.read_files(seen, ordinals, dry_run).await?;
-                return Ok(Learned { files, ..Learned::default() });
+                let (files, unread) = self.read_files(seen, ordinals, dry_run).await?;
+                return Ok(Learned { files, unread, ..Learned::default() });
             }
             Action::Recover { datadirs } => {
                 let positions = self.recover(set, datadirs, dry_run).await?;
@@ -218,20 +227,23 @@ impl Hands<'_> {
         delete(self.api, Resource::Pods, &seen.target.namespace, &name, uid, false).await
     }
 
-    async fn read_files(&self, seen: &Snapshot, ordinals: &[Ordinal], dry_run: bool) -> Result<BTreeMap<Ordinal, Disk>, Denied> {
+    async fn read_files(&self, seen: &Snapshot, ordinals: &[Ordinal], dry_run: bool) -> Result<Files, Denied> {
         let set = &seen.objects.stateful_set;
         let template = self.template(set);
         let helpers: Result<Vec<Helper>, String> =
             ordinals.iter().map(|ordinal| template.helper(*ordinal, HelperKind::Inspect, placed(seen, *ordinal), None)).collect();
         let helpers = helpers.map_err(Denied::Refused)?;
-        let Some(pods) = self.helpers(set, &helpers, dry_run).await? else { return Ok(BTreeMap::new()) };
-        let mut files = BTreeMap::new();
+        let Some(pods) = self.helpers(set, &helpers, dry_run).await? else { return Ok(Files::default()) };
+        let (mut files, mut unread) = Files::default();
         for (ordinal, found) in pods.inspect(&helpers).await {
-            let name = ordinal.pod(&set.name);
-            let disk = found.known().map_err(|why| Denied::Refused(format!("the files of {name} could not be read: {why}")))?;
-            files.insert(ordinal, disk.clone());
+            match found {
+                Fact::Known(disk) => drop(files.insert(ordinal, disk)),
+                // Nothing is wrong with the volume.
+                Fact::Unknown(Why::Forbidden(right)) => return Err(Denied::Right(right)),
+                Fact::Unknown(why) => drop(unread.insert(ordinal, (ordinal.pod(&set.name), why))),
+            }
         }
-        Ok(files)
+        Ok((files, unread))
     }
 
     async fn recover(

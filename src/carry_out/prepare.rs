@@ -224,6 +224,9 @@ pub async fn left(
     (operation.memo.stray, operation.memo.begun_again) = (None, false);
     notice(&mut operation.memo, &seen);
     acknowledge(&mut operation.memo);
+    if operation.memo.founder.is_none() && !operation.aborting {
+        operation.memo.recovery.unread.clear();
+    }
     if let Some(now) = seen.objects.manager.view().map(Steering::of).filter(|_| !operation.aborting)
         && !operation.memo.steerings.contains(&now)
     {

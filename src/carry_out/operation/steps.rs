@@ -22,6 +22,8 @@ use super::{End, Event, Run};
 
 /// How often a step is tried that was not carried out, the cluster looked at before each time.
 const ATTEMPTS: u32 = 5;
+/// How often a data directory is read that cannot be, before that is what is known of it. Each time may take a minute.
+const READ_ATTEMPTS: u32 = 3;
 
 impl Run<'_> {
     pub(super) async fn step(
@@ -48,6 +50,11 @@ impl Run<'_> {
         let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
         let acted = self.beating(held, Box::pin(hands.act(&step.act, seen, false))).await?;
         progress.since = Instant::now();
+        let elects = held.journal.current.as_ref().is_some_and(|operation| operation.goal.elects());
+        let acted = match acted {
+            Ok(learned) if !elects || progress.attempts.1 < READ_ATTEMPTS => all_read(learned),
+            other => other,
+        };
         match acted {
             Ok(learned) => self.acted(held, step, &learned).await,
             Err(denied) => self.denied(held, progress, step, denied, tell).await,
@@ -158,11 +165,20 @@ const fn keeps(act: &Action) -> bool {
     )
 }
 
+/// What was read, if nothing is missing from it.
+fn all_read(learned: Learned) -> Result<Learned, Denied> {
+    match learned.unread.iter().next() {
+        None => Ok(learned),
+        Some((_, (pod, why))) => Err(Denied::Refused(format!("the files of {pod} could not be read: {why}"))),
+    }
+}
+
 fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
     let Some(operation) = &mut journal.current else { return };
     let memo = &mut operation.memo;
     memo.closed.extend(learned.closed.clone());
     memo.recovery.files.extend(learned.files.clone());
+    memo.recovery.unread.extend(learned.unread.iter().map(|(ordinal, (_, why))| (*ordinal, why.clone())));
     memo.recovery.positions.extend(learned.positions.clone());
     match &step.act {
         Action::Record { stopped } => {
@@ -219,7 +235,8 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
                 seeding.seeded.insert(*ordinal);
             }
         }
-        Action::Reset { pod, .. } => {
+        Action::Reset { ordinal, pod, .. } => {
+            memo.recovery.unread.remove(ordinal);
             if let Some(rebuild) = &mut memo.rebuild {
                 (rebuild.reset, rebuild.pod) = (true, pod.clone());
             }

@@ -123,13 +123,7 @@ fn obstacles(seen: &Snapshot, candidates: &BTreeMap<Ordinal, Candidate>) -> Vec<
     if !hidden.is_empty() {
         reasons.push(Reason::MayBePrimary(hidden));
     }
-    let unread: BTreeMap<Ordinal, Why> = candidates
-        .iter()
-        .filter_map(|(ordinal, candidate)| match &candidate.trust {
-            Trust::Unread(why) => Some((*ordinal, why.clone())),
-            _ => None,
-        })
-        .collect();
+    let unread = unread(candidates);
     let all_read = unread.is_empty() && seen.objects.claims.known().is_ok();
     if !unread.is_empty() {
         reasons.push(Reason::Unread(unread));
@@ -158,6 +152,14 @@ fn obstacles(seen: &Snapshot, candidates: &BTreeMap<Ordinal, Candidate>) -> Vec<
     reasons
 }
 
+fn unread(candidates: &BTreeMap<Ordinal, Candidate>) -> BTreeMap<Ordinal, Why> {
+    let why = |candidate: &Candidate| match &candidate.trust {
+        Trust::Unread(why) => Some(why.clone()),
+        _ => None,
+    };
+    candidates.iter().filter_map(|(ordinal, candidate)| Some((*ordinal, why(candidate)?))).collect()
+}
+
 fn distrusted_ahead(candidates: &BTreeMap<Ordinal, Candidate>, best: Ordinal, seqno: u64) -> Option<Reason> {
     let ahead: BTreeMap<Ordinal, u64> = candidates
         .iter()
@@ -176,11 +178,17 @@ fn preference(ordinal: Ordinal, candidate: &Candidate) -> (bool, bool, Ordinal) 
 }
 
 impl Election {
+    /// Members whose files could not be read, and why.
+    #[must_use]
+    pub fn unread(&self) -> BTreeMap<Ordinal, Why> {
+        unread(&self.candidates)
+    }
+
     /// Whether each member's files were read, or it is known that there are none to read: before that no position may be
     /// recovered, since recovery writes (safety A4).
     #[must_use]
     pub fn all_read(&self) -> bool {
-        !self.candidates.is_empty() && self.candidates.values().all(|candidate| !matches!(candidate.trust, Trust::Unread(_)))
+        !self.candidates.is_empty() && self.unread().is_empty()
     }
 
     /// Members whose position only recovery can tell, and where it was not tried: not beside a running server, not in a half

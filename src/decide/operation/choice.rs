@@ -1,9 +1,11 @@
 //! `galera bootstrap`: the user says who founds the cluster. What the files say of that is not less true.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decide::election::{Bar, Candidate, Election, Loss as Lost, Trust, elect};
 use crate::decide::rules::operations as rules;
+use crate::model::fact::Why;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
@@ -18,24 +20,61 @@ pub fn founder(seen: &Snapshot, choice: &Choice, election: &Election) -> Result<
         let summary = format!("{pod} has no data directory that could found the cluster");
         return Err(Refusal::new(&rules::NOT_WHOLE_DATA, summary).plugin(&format!("galera grastate {}", seen.target.name)));
     };
-    let Some(at) = candidate.electable() else {
-        return Err(not_whole(seen, &pod, candidate).plugin(&format!("operation abort {}", seen.target.name)));
-    };
+    let cannot = || not_whole(seen, &pod, candidate).plugin(&format!("operation abort {}", seen.target.name));
+    if candidate.trust != Trust::Whole {
+        return Err(cannot());
+    }
+    // Before positions are recovered: that writes, and what cannot be read may yet be brought back (safety A2, A4).
+    if !gives_up(seen, choice, election) {
+        return Err(would_lose(seen, &pod, election, &[Lost::Unknown { of: election.unread().into_keys().collect() }]));
+    }
+    let Some(at) = candidate.electable() else { return Err(cannot()) };
     let founder = Founder { ordinal, state_uuid: at.uuid };
     if candidate.losses.is_empty() {
         return Ok((founder, None));
     }
-    let loss = loss(seen, &candidate.losses);
+    let loss = loss(seen, election, &candidate.losses);
     if choice.accepted.as_ref() == Some(&loss) {
         return Ok((founder, Some(loss)));
     }
-    let name = &seen.target.name;
-    let summary = format!("if {pod} founds the cluster, what the others hold more is erased");
-    let refusal = Refusal::new(&rules::WOULD_LOSE, summary)
-        .because(candidate.losses.iter().map(|lost| told(seen, lost)).collect::<Vec<_>>())
-        .plugin(&format!("operation abort {name}"))
-        .plugin(&format!("galera bootstrap {pod} --accept-data-loss={}", loss.0));
-    Err(refusal)
+    Err(would_lose(seen, &pod, election, &candidate.losses))
+}
+
+fn would_lose(seen: &Snapshot, pod: &str, election: &Election, losses: &[Lost]) -> Refusal {
+    let summary = if election.unread().is_empty() {
+        format!("if {pod} founds the cluster, what the others hold more is erased")
+    } else {
+        format!("if {pod} founds the cluster, what the others hold more is erased, read or not")
+    };
+    Refusal::new(&rules::WOULD_LOSE, summary)
+        .because(losses.iter().flat_map(|lost| told(seen, election, lost)).collect::<Vec<_>>())
+        .plugin(&format!("operation abort {}", seen.target.name))
+        .plugin(&format!("galera bootstrap {pod} --accept-data-loss={}", loss(seen, election, losses).0))
+}
+
+/// Whether everything that could not be read was given up, each by its own words.
+pub fn gives_up(seen: &Snapshot, choice: &Choice, election: &Election) -> bool {
+    let accepted: Vec<&str> = choice.accepted.iter().flat_map(|loss| loss.0.split('+')).collect();
+    election.unread().keys().all(|ordinal| accepted.contains(&unread(seen, *ordinal).as_str()))
+}
+
+/// The way out of an election that fails for want of what cannot be read: who could found the cluster, and what that gives up.
+pub fn way_out(seen: &Snapshot, election: &Election) -> Option<String> {
+    let lost = Lost::Unknown { of: election.unread().into_keys().collect() };
+    let whole = election.candidates.iter().filter(|(_, candidate)| candidate.trust == Trust::Whole);
+    let (ordinal, _) = whole.max_by_key(|(ordinal, candidate)| (candidate.at().map(|at| at.seqno), Reverse(**ordinal)))?;
+    let words = loss(seen, election, &[lost]).0;
+    (!words.is_empty()).then(|| format!("galera bootstrap {} --accept-data-loss={words}", seen.pod_name(*ordinal)))
+}
+
+/// The words for what could not be read hold the volume: they fit no other one, and none that was made in its place.
+fn unread(seen: &Snapshot, ordinal: Ordinal) -> String {
+    let set = &seen.objects.stateful_set;
+    let on_data = |claim: &String| set.layout.mounts.first().is_some_and(|mount| claim.starts_with(&format!("{}-", mount.volume)));
+    let name = set.claims_of(ordinal).find(on_data).or_else(|| set.claims_of(ordinal).next());
+    let claim = seen.objects.claims.known().into_iter().flatten().find(|claim| Some(&claim.name) == name.as_ref());
+    let volume = claim.and_then(|claim| claim.volume.as_deref()).unwrap_or("no-volume");
+    format!("{}:unread:{volume}", seen.pod_name(ordinal))
 }
 
 /// What can be told before anything is touched.
@@ -75,22 +114,42 @@ fn bar(bar: &Bar) -> String {
     }
 }
 
-/// The words that accept exactly these losses: they hold positions, so that they fit no other.
-fn loss(seen: &Snapshot, losses: &[Lost]) -> Loss {
+/// The words that accept exactly these losses: they hold positions or volumes, so that they fit no other.
+fn loss(seen: &Snapshot, election: &Election, losses: &[Lost]) -> Loss {
     let one = |lost: &Lost| match lost {
-        Lost::WriteSets { of, from, to } => format!("{}:{from}-{to}", pods(seen, of)),
-        Lost::History { uuid, of } => format!("{}:{uuid}", pods(seen, of)),
-        Lost::Unknown { of } => format!("{}:unknown", pods(seen, of)),
+        Lost::WriteSets { of, from, to } => vec![format!("{}:{from}-{to}", pods(seen, of))],
+        Lost::History { uuid, of } => vec![format!("{}:{uuid}", pods(seen, of))],
+        Lost::Unknown { of } => {
+            let (hidden, known) = apart(election, of);
+            let known = (!known.is_empty()).then(|| format!("{}:unknown", pods(seen, &known)));
+            known.into_iter().chain(hidden.keys().map(|ordinal| unread(seen, *ordinal))).collect()
+        }
     };
-    Loss(losses.iter().map(one).collect::<Vec<_>>().join("+"))
+    Loss(losses.iter().flat_map(one).collect::<Vec<_>>().join("+"))
 }
 
-fn told(seen: &Snapshot, lost: &Lost) -> String {
+fn told(seen: &Snapshot, election: &Election, lost: &Lost) -> Vec<String> {
     match lost {
-        Lost::WriteSets { of, from, to } => format!("lost: write sets {from} to {to}, only on {}", pods(seen, of)),
-        Lost::History { uuid, of } => format!("lost: all of history {uuid}, on {}", pods(seen, of)),
-        Lost::Unknown { of } => format!("lost: whatever only {} holds, at a position that is not known", pods(seen, of)),
+        Lost::WriteSets { of, from, to } => vec![format!("lost: write sets {from} to {to}, only on {}", pods(seen, of))],
+        Lost::History { uuid, of } => vec![format!("lost: all of history {uuid}, on {}", pods(seen, of))],
+        Lost::Unknown { of } => {
+            let (hidden, known) = apart(election, of);
+            let say = |of: &str| format!("lost: whatever only {of} holds, at a position that is not known");
+            let known = (!known.is_empty()).then(|| say(&pods(seen, &known)));
+            let hidden = hidden.into_iter().map(|(ordinal, why)| {
+                let pod = seen.pod_name(ordinal);
+                format!("lost: whatever only {pod} holds, for its files could not be read: {why}")
+            });
+            known.into_iter().chain(hidden).collect()
+        }
     }
+}
+
+/// Those of `of` that could not be read, and those that could.
+fn apart(election: &Election, of: &BTreeSet<Ordinal>) -> (BTreeMap<Ordinal, Why>, BTreeSet<Ordinal>) {
+    let unread = election.unread();
+    let known = of.iter().copied().filter(|ordinal| !unread.contains_key(ordinal)).collect();
+    (unread.into_iter().filter(|(ordinal, _)| of.contains(ordinal)).collect(), known)
 }
 
 fn pods<'a>(seen: &Snapshot, of: impl IntoIterator<Item = &'a Ordinal>) -> String {

@@ -211,7 +211,9 @@ fn joining(seen: &Snapshot, memo: &Memo, founder: Founder, joined: u32) -> Vec<S
     let mut steps = Vec::new();
     for joined in joined..others(memo, founder) {
         let (from, to) = (beside(memo, founder, joined), beside(memo, founder, joined + 1));
-        let pod = seen.pod_name(Ordinal(from.start + joined));
+        let ordinal = Ordinal(from.start + joined);
+        steps.extend(mark(seen, memo, ordinal));
+        let pod = seen.pod_name(ordinal);
         let say = format!("start {pod}, and wait until it is Synced in the cluster of {first}");
         steps.push(Step { undo: None, ..Step::range(format!("start {pod}"), say, from, to) });
     }
@@ -220,6 +222,26 @@ fn joining(seen: &Snapshot, memo: &Memo, founder: Founder, joined: u32) -> Vec<S
     steps.push(Step::new(format!("end {pod}"), say, Action::EndBootstrap { ordinal: founder.ordinal }));
     steps.extend(take_over(seen, memo, beside(memo, founder, others(memo, founder))));
     steps
+}
+
+/// Before a member starts that was given up because it could not be read: it takes a full copy. With a position of its own it might
+/// take an incremental one, which leaves rows there that no other member has, and nothing would show them. A claim that is gone
+/// comes back empty.
+fn mark(seen: &Snapshot, memo: &Memo, ordinal: Ordinal) -> Option<Step> {
+    let founder = memo.founder.filter(|_| memo.recovery.unread.contains_key(&ordinal))?;
+    let set = &seen.objects.stateful_set;
+    let own: Vec<String> = set.claims_of(ordinal).collect();
+    if seen.objects.claims.known().is_ok_and(|claims| !claims.iter().any(|claim| own.contains(&claim.name))) {
+        return None;
+    }
+    let read = memo.recovery.files.get(&founder.ordinal).map(|disk| disk.datadir.clone());
+    let datadir = read.or_else(|| set.layout.mounts.first().map(|mount| mount.path.clone())).unwrap_or_default();
+    let pod = seen.pod_name(ordinal);
+    let say = format!(
+        "mark the data of {pod}, which was given up, as not to be trusted before it starts: it takes a full copy. If its volume is lost          for good, delete the claim {} and resume",
+        own.join(" ")
+    );
+    Some(Step::new(format!("mark {pod}"), say, Action::Reset { ordinal, datadir, pod: None }))
 }
 
 /// Every step from those beside the founder to the full range: one ordinal more each time.
@@ -232,6 +254,7 @@ fn take_over(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
         } else {
             (now.with(more), Ordinal(now.start + now.replicas))
         };
+        steps.extend(mark(seen, memo, pod));
         let pod = seen.pod_name(pod);
         let say = format!("give {pod} back to the set, and wait until it is Synced");
         steps.push(Step { undo: None, ..Step::range(format!("start {pod}"), say, now, to) });

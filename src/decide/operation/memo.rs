@@ -177,6 +177,9 @@ pub struct Recovery {
     /// Data directories as they were read while nothing ran, and as they were written since.
     #[serde(default)]
     pub files: BTreeMap<Ordinal, Disk>,
+    /// Data directories that could not be read, tried again and again, and why.
+    #[serde(default)]
+    pub unread: BTreeMap<Ordinal, Why>,
     /// What position recovery told.
     #[serde(default)]
     pub positions: BTreeMap<Ordinal, Recovered>,

@@ -114,6 +114,12 @@ impl Goal {
         matches!(self, Self::Stop | Self::Start | Self::Recover | Self::Bootstrap)
     }
 
+    /// Whether the data directories say who founds the cluster.
+    #[must_use]
+    pub const fn elects(self) -> bool {
+        matches!(self, Self::Recover | Self::Bootstrap)
+    }
+
     /// Whether the cluster runs in the end.
     const fn founds(self) -> bool {
         matches!(self, Self::Start | Self::Recover | Self::Bootstrap)

@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::election::{Candidate, Election, Outcome, Reason};
-use crate::decide::recover::{Route, at_rest, elect_at_rest, route, writes};
+use crate::decide::election::{Candidate, Election, Outcome, Reason, Trust, elect};
+use crate::decide::recover::{Route, at_rest, route, writes};
 use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
-use crate::model::fact::Why;
+use crate::model::fact::{Fact, Why};
 use crate::model::galera::Groups;
 use crate::model::names::Ordinal;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Member, Snapshot};
 
 use super::Beginning;
-use super::choice::{founder, unfit};
+use super::choice::{founder, gives_up, unfit, way_out};
 use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
 use super::memo::{Choice, Founder, Memo, Recovery};
@@ -55,10 +55,24 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
         Some(decision) => decision,
         None if memo.founded => Decision::Go(Plan { steps: begin_again(memo, None), ..Plan::default() }),
         None => {
-            let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+            let election = election(seen, memo);
             Decision::Go(Plan { steps: found(seen, memo, founder, now, &election), ..Plan::default() })
         }
     })
+}
+
+/// The cluster with no pod at all: what was read of its volumes, and what could not be.
+fn rests(seen: &Snapshot, memo: &Memo) -> Snapshot {
+    let mut resting = at_rest(seen, &memo.recovery.files);
+    resting.members.extend(memo.recovery.unread.iter().map(|(ordinal, why)| {
+        let server = Fact::Unknown(Why::NotRunning("its pod was stopped".to_owned()));
+        (*ordinal, Member { pod: None, server, files: Fact::Unknown(why.clone()) })
+    }));
+    resting
+}
+
+fn election(seen: &Snapshot, memo: &Memo) -> Election {
+    elect(&rests(seen, memo), &memo.recovery.positions)
 }
 
 /// Nobody is elected yet.
@@ -105,7 +119,7 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
         });
         return Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }));
     }
-    let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+    let election = election(seen, memo);
     if let Some(choice) = &memo.recovery.choice {
         return Ok(match founder(seen, choice, &election) {
             Err(refusal) => Decision::Refuse(refusal),
@@ -137,7 +151,7 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
             ];
             Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }))
         }
-        Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, reasons))),
+        Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, &election, reasons))),
         Outcome::NotNeeded { .. } => Err(Why::Failed("a stopped cluster has a primary component".to_owned())),
     }
 }
@@ -203,18 +217,22 @@ fn looking(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
         let say = "delete the pods that are left, each with its own grace period";
         steps.push(Step::new("delete the pods", say, Action::DeletePods { ordinals: left }));
     }
-    let unread: Vec<Ordinal> = memo.range.ordinals().filter(|ordinal| !memo.recovery.files.contains_key(ordinal)).collect();
+    let Recovery { files, unread: failed, choice, .. } = &memo.recovery;
+    let tried = |ordinal: &Ordinal| files.contains_key(ordinal) || failed.contains_key(ordinal);
+    let unread: Vec<Ordinal> = memo.range.ordinals().filter(|ordinal| !tried(ordinal)).collect();
     if !unread.is_empty() {
         steps.extend(reading(unread));
         return steps;
     }
-    let election = elect_at_rest(seen, &memo.recovery.files, &memo.recovery.positions);
+    let election = election(seen, memo);
     let datadirs: BTreeMap<Ordinal, String> = election
-        .to_recover(&at_rest(seen, &memo.recovery.files))
+        .to_recover(&rests(seen, memo))
         .into_iter()
-        .map(|ordinal| (ordinal, memo.recovery.files[&ordinal].datadir.clone()))
+        .map(|ordinal| (ordinal, files[&ordinal].datadir.clone()))
         .collect();
-    if !datadirs.is_empty() && election.all_read() {
+    // Recovery writes: only after every member was read, or given up by the words that name it (safety A4).
+    let all_read = election.all_read() || choice.as_ref().is_some_and(|choice| gives_up(seen, choice, &election));
+    if !datadirs.is_empty() && all_read {
         let names: Vec<String> = datadirs.keys().map(|ordinal| seen.pod_name(*ordinal)).collect();
         let say = format!("recover the position of {} with `mariadbd --wsrep-recover` in short-lived pods", names.join(", "));
         steps.push(Step::new("recover positions", say, Action::Recover { datadirs }));
@@ -267,6 +285,7 @@ fn stands(seen: &Snapshot, founder: Ordinal, election: &Election) -> String {
     let at = |candidate: &Candidate| match candidate.at() {
         Some(at) if candidate.electable().is_some() => format!("at {}", at.seqno),
         Some(at) => format!("at {}, and not to be trusted", at.seqno),
+        None if matches!(candidate.trust, Trust::Unread(_)) => "where nobody could read it".to_owned(),
         None => "without a position, and not to be trusted".to_owned(),
     };
     let own = &election.candidates[&founder];
@@ -281,7 +300,7 @@ fn stands(seen: &Snapshot, founder: Ordinal, election: &Election) -> String {
 }
 
 /// Why nobody may be chosen.
-fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
+fn nobody(seen: &Snapshot, election: &Election, reasons: &[Reason]) -> Refusal {
     let name = &seen.target.name;
     let pods = |ordinals: &mut dyn Iterator<Item = &Ordinal>| -> String {
         ordinals.map(|ordinal| seen.pod_name(*ordinal)).collect::<Vec<_>>().join(", ")
@@ -289,7 +308,10 @@ fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
     let because = reasons.iter().map(|reason| match reason {
         Reason::VolumesUnseen(why) => format!("volume claims: {why}"),
         Reason::MayBePrimary(hidden) => format!("servers that may run: {}", pods(&mut hidden.keys())),
-        Reason::Unread(unread) => format!("files that could not be read: {}", pods(&mut unread.keys())),
+        Reason::Unread(unread) => {
+            let told = unread.iter().map(|(ordinal, why)| format!("{} ({why})", seen.pod_name(*ordinal)));
+            format!("files that could not be read: {}", told.collect::<Vec<_>>().join("; "))
+        }
         Reason::Histories(histories) => {
             let told = histories.iter().map(|(uuid, of)| format!("{uuid} on {}", pods(&mut of.iter())));
             format!("histories: {}", told.collect::<Vec<_>>().join("; "))
@@ -300,11 +322,14 @@ fn nobody(seen: &Snapshot, reasons: &[Reason]) -> Refusal {
         }
         Reason::NobodyWhole => "whole data directories: none".to_owned(),
     });
-    Refusal::new(&rules::NOBODY_ELECTED, format!("no member of {name} may found the cluster without losing what may count"))
+    let summary = format!("no member of {name} may found the cluster without losing what may count");
+    let refusal = Refusal::new(&rules::NOBODY_ELECTED, summary)
         .because(because.collect::<Vec<_>>())
         .plugin(&format!("galera grastate {name}"))
-        .plugin(&format!("operation abort {name}"))
         .plugin(&format!("operation resume {name}"))
+        .plugin(&format!("operation abort {name}"));
+    // After the abort: whatever could not be read is lost by it.
+    way_out(seen, election).into_iter().fold(refusal, |refusal, way| refusal.plugin(&way))
 }
 
 /// What stands in the way, and what to do about it by hand.
