@@ -18,6 +18,7 @@ mod refusals;
 mod scale;
 mod screens;
 mod seeding;
+mod unread;
 mod upgrade;
 
 const STOP: &[&str] = &["stop", "db", "-y"];

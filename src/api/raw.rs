@@ -191,6 +191,7 @@ pub(super) struct Claim {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ClaimSpec {
+    access_modes: Vec<String>,
     storage_class_name: Option<String>,
     volume_name: Option<String>,
 }
@@ -214,6 +215,7 @@ impl Claim {
             deleted_with: pod.map(|pod| pod.name.clone()),
             capacity: status.capacity.remove("storage"),
             storage_class: spec.storage_class_name,
+            access_modes: spec.access_modes,
             volume: spec.volume_name.filter(|name| !name.is_empty()),
             node: metadata.annotations.volume_node,
             provisioner: metadata.annotations.provisioner,

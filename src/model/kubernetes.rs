@@ -314,6 +314,9 @@ pub struct Claim {
     pub deleted_with: Option<String>,
     pub capacity: Option<String>,
     pub storage_class: Option<String>,
+    /// `spec.accessModes`: who else may mount it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub access_modes: Vec<String>,
     pub volume: Option<String>,
     /// The node that the scheduler chose for the volume: it lies there, or was made for there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -321,6 +324,14 @@ pub struct Claim {
     /// What makes volumes for it. Without one nobody makes another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisioner: Option<String>,
+}
+
+impl Claim {
+    /// Whether no second pod can use it as long as one does, also on the same node: the scheduler lets that wait.
+    #[must_use]
+    pub fn is_for_one_pod(&self) -> bool {
+        self.access_modes.iter().any(|mode| mode == "ReadWriteOncePod")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -137,7 +137,7 @@ fn world(made: &[Made]) -> (Snapshot, BTreeMap<Ordinal, Recovered>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(12_000), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_choice_loses_a_known_row_mixes_histories_or_trusts_a_half_copy(made in proptest::collection::vec(made(), 1..5)) {

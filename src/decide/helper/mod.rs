@@ -17,8 +17,8 @@ use crate::model::names::Ordinal;
 use crate::model::version::Version;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
-pub use plan::{Plan, inspections, recoveries, unread};
 pub use seeder::{seeded, way_to};
+pub use plan::{Plan, inspections, recoveries, taken, unread};
 
 /// What a helper pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -56,10 +56,27 @@ fn plan(
     plan
 }
 
+/// Why no helper pod can mount the volume of an ordinal now: one pod alone may use its claim (`ReadWriteOncePod`), and its own does.
+/// One without a node uses nothing yet, and one that has ended nothing any more.
+#[must_use]
+pub fn taken(seen: &Snapshot, ordinal: Ordinal) -> Option<String> {
+    let pod = seen.members.get(&ordinal)?.pod.as_ref()?;
+    if pod.node.is_none() || matches!(pod.phase.as_str(), "Succeeded" | "Failed") {
+        return None;
+    }
+    let own: Vec<String> = seen.objects.stateful_set.claims_of(ordinal).collect();
+    let mut claims = seen.objects.claims.known().ok()?.iter();
+    let claim = claims.find(|claim| own.contains(&claim.name) && claim.is_for_one_pod())?;
+    Some(format!("one pod alone may use the volume claim {} (ReadWriteOncePod), and {} does", claim.name, pod.name))
+}
+
 fn obstacle(seen: &Snapshot, ordinal: Ordinal, member: &Member, kind: Kind, homes: &BTreeMap<String, Node>) -> Option<String> {
     if kind == Kind::Recover && runs(seen, member) {
         let name = database(seen, member).map_or("mariadb", |container| container.name.as_str());
         return Some(format!("container {name} runs: no position is recovered beside a server"));
+    }
+    if let Some(why) = taken(seen, ordinal) {
+        return Some(why);
     }
     let claims = seen.objects.claims.known().ok()?;
     for name in seen.objects.stateful_set.claims_of(ordinal) {

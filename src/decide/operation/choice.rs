@@ -55,7 +55,8 @@ fn would_lose(seen: &Snapshot, pod: &str, election: &Election, losses: &[Lost]) 
 /// Whether everything that could not be read was given up, each by its own words.
 pub fn gives_up(seen: &Snapshot, choice: &Choice, election: &Election) -> bool {
     let accepted: Vec<&str> = choice.accepted.iter().flat_map(|loss| loss.0.split('+')).collect();
-    election.unread().keys().all(|ordinal| accepted.contains(&unread(seen, *ordinal).as_str()))
+    let chosen = election.candidates.get(&choice.ordinal).is_some_and(|candidate| candidate.trust == Trust::Whole);
+    chosen && election.unread().keys().all(|ordinal| accepted.contains(&unread(seen, *ordinal).as_str()))
 }
 
 /// The way out of an election that fails for want of what cannot be read: who could found the cluster, and what that gives up.
@@ -70,7 +71,8 @@ pub fn way_out(seen: &Snapshot, election: &Election) -> Option<String> {
 /// The words for what could not be read hold the volume: they fit no other one, and none that was made in its place.
 fn unread(seen: &Snapshot, ordinal: Ordinal) -> String {
     let set = &seen.objects.stateful_set;
-    let on_data = |claim: &String| set.layout.mounts.first().is_some_and(|mount| claim.starts_with(&format!("{}-", mount.volume)));
+    let on_data =
+        |claim: &String| set.layout.mounts.first().is_some_and(|mount| claim.starts_with(&format!("{}-", mount.volume)));
     let name = set.claims_of(ordinal).find(on_data).or_else(|| set.claims_of(ordinal).next());
     let claim = seen.objects.claims.known().into_iter().flatten().find(|claim| Some(&claim.name) == name.as_ref());
     let volume = claim.and_then(|claim| claim.volume.as_deref()).unwrap_or("no-volume");

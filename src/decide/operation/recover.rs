@@ -225,11 +225,8 @@ fn looking(seen: &Snapshot, memo: &Memo, now: Range) -> Vec<Step> {
         return steps;
     }
     let election = election(seen, memo);
-    let datadirs: BTreeMap<Ordinal, String> = election
-        .to_recover(&rests(seen, memo))
-        .into_iter()
-        .map(|ordinal| (ordinal, files[&ordinal].datadir.clone()))
-        .collect();
+    let datadirs: BTreeMap<Ordinal, String> =
+        election.to_recover(&rests(seen, memo)).into_iter().map(|ordinal| (ordinal, files[&ordinal].datadir.clone())).collect();
     // Recovery writes: only after every member was read, or given up by the words that name it (safety A4).
     let all_read = election.all_read() || choice.as_ref().is_some_and(|choice| gives_up(seen, choice, &election));
     if !datadirs.is_empty() && all_read {

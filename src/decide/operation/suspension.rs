@@ -136,3 +136,75 @@ fn gate(seen: &Snapshot, view: &OperatorView, stopped: Option<&Stopped>) -> Opti
     let pod = switch_left(seen)?;
     Some(refuse(format!("{pod} founds a cluster of its own at its next start")).plugin(&format!("status {name}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fact::Fact;
+    use crate::model::manager::{Manager, Operator};
+    use crate::model::operator::Condition;
+    use crate::model::testing::{galera_of, healthy_galera, noon, operator_view, silence};
+
+    /// Suspended, and what it last said of Galera.
+    fn suspended(galera_ready: Option<bool>) -> Snapshot {
+        let mut seen = healthy_galera();
+        let mut view = operator_view();
+        (view.spec.mode, view.spec.suspended) = (Mode::Galera, true);
+        if galera_ready.is_some() {
+            let (reason, message) = ("GaleraNotReady".to_owned(), "Galera not ready".to_owned());
+            let name = "GaleraReady".to_owned();
+            view.status.conditions.push(Condition { name, holds: galera_ready, reason, message, since: Some(noon()) });
+        }
+        let (group, name, unasked) = (view.group, view.name.clone(), || Fact::Unknown(Why::NotAsked));
+        let backups = Fact::Unknown(Why::NotAsked);
+        let operator = Operator { group, name, owns: true, view: Fact::Known(view), backups, deployments: unasked() };
+        seen.objects.manager = Manager::Operator(Box::new(operator));
+        seen
+    }
+
+    fn refused(seen: &Snapshot) -> Option<Refusal> {
+        match begin(Goal::Unsuspend, seen, None).unwrap() {
+            Beginning::Refuse(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    /// It would scale the cluster to 0, or bootstrap a second one, although a primary component serves.
+    #[test]
+    fn an_operator_that_takes_a_living_cluster_for_lost_does_not_act_before_all_are_synced() {
+        let mut apart = suspended(Some(false));
+        silence(&mut apart, 2);
+        let refusal = refused(&apart).expect("a refusal");
+        assert_eq!(refusal.rule.code, "MDB733");
+        assert!(refusal.summary.contains("takes db for lost") && refusal.summary.ends_with("not all are Synced"), "{refusal:?}");
+        assert!(refusal.because.iter().any(|why| why.contains("db-2")), "{refusal:?}");
+        let mut joining = suspended(Some(false));
+        let status = &mut galera_of(&mut joining, 1).status;
+        (status.local_state, status.state_comment) = (crate::model::wsrep::LocalState::Joined, "Joined".to_owned());
+        let refusal = refused(&joining).expect("a refusal");
+        assert!(refusal.summary.contains("takes db for lost") && refusal.because == ["db-1 is Joined"], "{refusal:?}");
+    }
+
+    #[test]
+    fn a_whole_cluster_or_one_that_the_operator_believes_in_is_no_reason_to_wait() {
+        assert_eq!(refused(&suspended(Some(false))), None, "whole: it finds every pod Synced");
+        for believes in [None, Some(true)] {
+            let mut apart = suspended(believes);
+            silence(&mut apart, 2);
+            let refusal = refused(&apart);
+            assert!(refusal.as_ref().is_none_or(|refusal| !refusal.summary.contains("for lost")), "{refusal:?}");
+        }
+    }
+
+    /// The same gate holds between the confirmation and the first step.
+    #[test]
+    fn what_happens_after_the_confirmation_is_refused_too() {
+        let whole = suspended(Some(false));
+        let memo = Memo::new(&whole);
+        assert!(matches!(decide(Goal::Unsuspend, &whole, &memo), Ok(Decision::Go(_))));
+        let mut apart = whole;
+        silence(&mut apart, 0);
+        let Ok(Decision::Refuse(refusal)) = decide(Goal::Unsuspend, &apart, &memo) else { panic!("it goes on") };
+        assert!(refusal.rule.code == "MDB733" && refusal.summary.contains("for lost"), "{refusal:?}");
+    }
+}

@@ -148,11 +148,12 @@ one, and a newer server converts it in a way that cannot be taken back: that is 
 Set the image back with the command that is printed, start the cluster, and upgrade it one member at a time while it runs.";
 
     NOBODY_ELECTED = "MDB723", Error, "No member may found the Galera cluster",
-    "Every data directory was read, and none may be chosen: one of them may hold rows that the others lack, and that is not known; or they \
-belong to different histories; or none of them is whole. Choosing anyway would erase what the others hold, without a warning.
+    "None of the data directories may be chosen: one of them could not be read, or may hold rows that the others lack, and that is not known; \
+or they belong to different histories; or none of them is whole. Choosing anyway would erase what the others hold, without a warning.
 
-`galera grastate` shows every member, what each choice would lose and why none is made. Make what could not be read readable, or decide \
-with that list in hand. `operation abort` puts the set back to what it was.";
+`galera grastate` shows every member, what each choice would lose and why none is made. Make what could not be read readable and resume. If \
+it is lost for good, abort, and give it up with the command that is printed: `galera bootstrap` with `--accept-data-loss` and the words for \
+that volume. `operation abort` puts the set back to what it was.";
 
     NEEDS_COPY = "MDB724", Error, "A member of a living cluster needs a fresh copy",
     "The cluster has a primary component, so nothing has to be recovered; a member is outside of it and will not come back by itself: it was \
@@ -202,10 +203,11 @@ never the base of a cluster: what it reports as its position is not what it hold
 
     WOULD_LOSE = "MDB732", Error, "What other members hold more would be erased",
     "The members that join take the data of the one that founds the cluster. Write sets, histories and unknown positions that only others \
-hold are erased by that, without a trace. Positions are an upper bound: changes of the membership take numbers, too.
+hold are erased by that, without a trace; so is whatever is on a volume that could not be read: before its server starts again its data is \
+marked as not to be trusted, and it takes a full copy. Positions are an upper bound: changes of the membership take numbers, too.
 
 Save it first if it counts: a copy of those volumes, or a dump from a server that is started alone on one. Then run the command that is \
-printed: what you accept holds the positions, so that it fits no other loss. `-y` never implies it.";
+printed: what you accept holds the positions, or names the volume, so that it fits no other loss. `-y` never implies it.";
 
     NOT_TO_ACT = "MDB733", Error, "mariadb-operator must not act on the cluster as it is",
     "Everything that was asked of a suspended operator, and everything it finds wrong, it does at once when it works again: it starts stopped \
@@ -284,6 +286,14 @@ A longer period is said in the pod template of the StatefulSet, in the values of
 the stop after the next one on, and as a change of the template it replaces every pod once more. Change it when this operation has ended, on \
 a StatefulSet of your own with `updateStrategy.rollingUpdate.partition` at the number of replicas in the same change: nobody is replaced by \
 that, and `kubectl mariadb upgrade NAME` then takes one pod after the other.";
+    ONE_POD_ONLY = "MDB744", Error, "No second pod can mount the volume of the member",
+    "What is to be done needs a short-lived pod that mounts the volume beside the pod of the member. The volume claim has the access mode \
+`ReadWriteOncePod`: Kubernetes lets one pod alone use it, and a second one waits until the first is gone. Nothing was changed.
+
+Where the pods are gone (`stop`, `galera recover`) such volumes are read and written as any other. To give one member of a living cluster \
+a fresh copy all the same, take a backup, delete its claim and then its pod: the set makes a new volume, and the member takes a full copy \
+into it. What becomes of the old volume its reclaim policy says.";
+
     OPERATOR_SCALES = "MDB745", Error, "mariadb-operator scales its clusters itself",
     "The StatefulSet belongs to a `MariaDB` object, and only what is written there lasts. The operator does not scale one member at a time: it \
 adds or removes all pods of the difference at once, allows odd numbers only (`replicasAllowEvenNumber` lifts that), and restarts every other \

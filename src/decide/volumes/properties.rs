@@ -159,7 +159,7 @@ fn survivors(world: &World) -> Survivors {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases.max(20_000)))]
 
     #[test]
     fn what_is_left_holds_everything_that_was_not_given_up_by_name(world in worlds()) {

@@ -130,6 +130,7 @@ pub(crate) fn claim(ordinal: u32) -> Claim {
         deleted_with: None,
         capacity: Some("10Gi".to_owned()),
         storage_class: Some("standard".to_owned()),
+        access_modes: vec!["ReadWriteOnce".to_owned()],
         volume: Some(format!("pv-{ordinal}")),
         node: None,
         provisioner: None,

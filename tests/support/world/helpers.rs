@@ -23,6 +23,9 @@ pub struct Helpers {
     pub unscheduled: Option<&'static str>,
     /// What `--wsrep-recover` prints instead of the position.
     pub recovery_log: Option<&'static str>,
+    /// Volumes of these ordinals give read errors, and take no file.
+    pub unreadable: BTreeSet<u32>,
+    pub unwritable: BTreeSet<u32>,
     /// What is created is answered without its uid, as by something in between.
     pub nameless: bool,
     /// What is created is there, and the answer never comes.
@@ -160,6 +163,11 @@ impl Shared {
             last = line;
         }
         assert_eq!(last, "sample_at_rest", "a helper pod has no server to ask");
+        if self.lock().helpers.unreadable.contains(&ordinal) {
+            exec.stderr("cat: read error: Input/output error").await;
+            exec.exit(1).await;
+            return;
+        }
         let text = sample::at_rest(self.lock().cluster(&set), ordinal);
         exec.stdout(text).await;
         exec.exit(0).await;
@@ -186,7 +194,13 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
         return Answer::Json(object);
     }
     object["metadata"]["uid"] = json!(format!("uid-{name}-{}", world.helpers.created.len()));
+    let claimed = object["metadata"]["labels"]["kubectl-mariadb/helper"] != "try";
+    if let Some(cluster) = world.clusters.iter().find(|cluster| claimed && cluster.volumes.one_pod) {
+        let pod = &cluster.members[&ordinal(&object)].pod;
+        assert!(matches!(pod, super::Pod::Absent | super::Pod::Pending(_)), "it would wait for the pod of the member: {pod:?}");
+    }
     match object["metadata"]["labels"]["kubectl-mariadb/helper"].as_str() {
+        Some("reset") if world.helpers.unwritable.contains(&ordinal(&object)) => {}
         Some("write") => write(world, &object),
         Some("reset") => {
             let set = object["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap().to_owned();
@@ -209,8 +223,9 @@ fn created(world: &mut World, asked: &Asked, request: &Request, mut object: Valu
 fn write(world: &mut World, job: &Value) {
     let words = job["spec"]["template"]["spec"]["containers"][0]["command"].as_array().unwrap();
     let said = |number: usize| words[number].as_str().unwrap().to_owned();
-    let galera = world.cluster(job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap()).as_galera();
     let ordinal = ordinal(job);
+    assert!(!world.helpers.unreadable.contains(&ordinal), "nothing is written to what could not be read");
+    let galera = world.cluster(job["metadata"]["labels"]["kubectl-mariadb/set"].as_str().unwrap()).as_galera();
     let now = galera.grastate(ordinal);
     assert!(now == said(5) || now == said(6), "it is written over what was seen, or again: {now}");
     galera.put_grastate(ordinal, &said(6));
@@ -229,7 +244,11 @@ fn log(world: &World, pod: &str) -> Answer {
             return Answer::Page(200, "[00] 2026-01-02 04:00:00 completed OK!\nkubectl-mariadb: seeded\n");
         }
         let super::Engine::Galera(galera) = &cluster.engine else { panic!("only Galera has positions") };
-        if matches!(job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str(), Some("write" | "reset")) {
+        let helper = job["metadata"]["labels"]["kubectl-mariadb/helper"].as_str();
+        if helper == Some("reset") && world.helpers.unwritable.contains(&ordinal(job)) {
+            return Answer::Page(200, "kubectl-mariadb: refused: grastate.dat cannot be written\n");
+        }
+        if matches!(helper, Some("write" | "reset")) {
             let text = galera.grastate(ordinal(job));
             let lines = text.lines().filter(|line| ["uuid:", "seqno:", "safe"].iter().any(|key| line.starts_with(key)));
             let said: Vec<String> =

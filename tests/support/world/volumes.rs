@@ -11,6 +11,8 @@ use super::{Asked, Cluster, Pod, World};
 pub struct Volumes {
     /// `allowVolumeExpansion` of the class `standard`.
     pub expands: bool,
+    /// Every claim is `ReadWriteOncePod`.
+    pub one_pod: bool,
     /// Reclaim policy of every volume.
     pub reclaim: &'static str,
     /// Instead of 1Gi, in Gi: what is asked for, and what there is.
@@ -35,6 +37,7 @@ impl Default for Volumes {
     fn default() -> Self {
         Self {
             expands: true,
+            one_pod: false,
             reclaim: "Delete",
             sizes: BTreeMap::new(),
             infeasible: None,
@@ -58,6 +61,7 @@ impl Volumes {
     pub fn tell(&self, ordinal: u32, claim: &mut Value) {
         let (asked, has) = self.size(ordinal);
         claim["spec"]["resources"] = json!({ "requests": { "storage": format!("{asked}Gi") } });
+        claim["spec"]["accessModes"] = json!([if self.one_pod { "ReadWriteOncePod" } else { "ReadWriteOnce" }]);
         claim["status"]["capacity"] = json!({ "storage": format!("{has}Gi") });
         if self.infeasible == Some(ordinal) && asked > has {
             claim["status"]["allocatedResourceStatuses"] = json!({ "storage": "ControllerResizeInfeasible" });

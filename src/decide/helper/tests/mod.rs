@@ -228,6 +228,24 @@ fn helpers_are_planned_where_they_are_of_use() {
     assert_eq!(ordinals(&inspected(&seen)), (vec![], impossible));
 }
 
+/// The scheduler lets a second pod of a claim `ReadWriteOncePod` wait for ever: that is said, and not tried.
+#[test]
+fn a_volume_that_one_pod_alone_may_use_is_looked_at_beside_no_pod() {
+    let template = template();
+    let mut seen = healthy_galera();
+    (0..3).for_each(|ordinal| down(&mut seen, ordinal));
+    let Fact::Known(claims) = &mut seen.objects.claims else { panic!("known") };
+    claims.iter_mut().for_each(|claim| claim.access_modes = vec!["ReadWriteOncePod".to_owned()]);
+    let pod = |seen: &mut Snapshot, ordinal| seen.members.get_mut(&Ordinal(ordinal)).unwrap().pod.take().unwrap();
+    pod(&mut seen, 0);
+    let waits = pod(&mut seen, 1);
+    seen.members.get_mut(&Ordinal(1)).unwrap().pod = Some(crate::model::kubernetes::Pod { node: None, ..waits });
+    let set = &seen.objects.stateful_set;
+    let plan = inspections(&seen, Template { set, template: &template }, &BTreeMap::new());
+    let why = "one pod alone may use the volume claim data-db-2 (ReadWriteOncePod), and db-2 does";
+    assert_eq!(ordinals(&plan), (vec![0, 1], vec![(2, why)]));
+}
+
 #[test]
 fn a_volume_on_a_node_that_is_silent_is_waited_for_by_no_helper() {
     let template = template();

@@ -12,6 +12,7 @@ mod tests;
 mod volume;
 
 use crate::decide::can_stop::Load;
+use crate::decide::helper::taken;
 use crate::decide::rules::operations as rules;
 use crate::model::disk::{Disk, Side, StateFile};
 use crate::model::fact::Why;
@@ -43,6 +44,11 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         Ok(claims) => claims,
         Err(refusal) => return Ok(Beginning::Refuse(refusal)),
     };
+    if let Some(why) = taken(seen, ordinal).filter(|_| !wish.new_volume) {
+        let summary = format!("the data of {} cannot be marked beside its pod: {why}", seen.pod_name(ordinal));
+        let refusal = Refusal::new(&rules::ONE_POD_ONLY, summary);
+        return Ok(Beginning::Refuse(refusal.because(modes(seen, ordinal))));
+    }
     let source = match source::of(seen, ordinal) {
         Ok(Ok(source)) => source,
         Ok(Err(refusal)) => return Ok(Beginning::Refuse(refusal)),
@@ -244,6 +250,12 @@ fn pod(seen: &Snapshot, ordinal: Ordinal) -> Option<&Pod> {
 
 fn disk(seen: &Snapshot, ordinal: Ordinal) -> Option<&Disk> {
     seen.members.get(&ordinal)?.files.known().ok()
+}
+
+fn modes(seen: &Snapshot, ordinal: Ordinal) -> Vec<String> {
+    let own: Vec<String> = seen.objects.stateful_set.claims_of(ordinal).collect();
+    let claims = seen.objects.claims.known().into_iter().flatten().filter(|claim| own.contains(&claim.name));
+    claims.map(|claim| format!("spec.accessModes of claim {}: {}", claim.name, claim.access_modes.join(", "))).collect()
 }
 
 /// Whether a server that starts there would believe its own position.

@@ -1,5 +1,6 @@
 mod properties;
 mod small;
+mod unread;
 
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;

@@ -70,6 +70,13 @@ impl Small {
         self.founder.is_some()
     }
 
+    /// How many run and have been told to stop.
+    pub fn leaves(&self) -> usize {
+        let wanted: BTreeSet<Ordinal> = self.kept.range.ordinals().collect();
+        let told = self.kept.running.iter().filter(|ordinal| !wanted.contains(ordinal) || self.leaving.contains(ordinal));
+        told.count() + usize::from(self.founder.is_some_and(|(founder, _)| self.leaving.contains(&founder)))
+    }
+
     fn stop(&mut self, ordinal: Ordinal) {
         self.seqno += 1;
         let safe_to_bootstrap = self.members().len() == 1;

@@ -77,7 +77,7 @@ fn damage(seen: &mut Snapshot, what: u32, ordinal: u32, why: &Why) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(600), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_look_gets_a_verdict_and_none_is_healthy_with_a_pod_unknown(
