@@ -228,18 +228,20 @@ fn joining(seen: &Snapshot, memo: &Memo, founder: Founder, joined: u32) -> Vec<S
 /// take an incremental one, which leaves rows there that no other member has, and nothing would show them. A claim that is gone
 /// comes back empty.
 fn mark(seen: &Snapshot, memo: &Memo, ordinal: Ordinal) -> Option<Step> {
-    let founder = memo.founder.filter(|_| memo.recovery.unread.contains_key(&ordinal))?;
+    memo.recovery.unread.get(&ordinal)?;
     let set = &seen.objects.stateful_set;
     let own: Vec<String> = set.claims_of(ordinal).collect();
     if seen.objects.claims.known().is_ok_and(|claims| !claims.iter().any(|claim| own.contains(&claim.name))) {
         return None;
     }
-    let read = memo.recovery.files.get(&founder.ordinal).map(|disk| disk.datadir.clone());
+    // That of the others: all are made of one template.
+    let read = memo.recovery.files.values().next().map(|disk| disk.datadir.clone());
     let datadir = read.or_else(|| set.layout.mounts.first().map(|mount| mount.path.clone())).unwrap_or_default();
     let pod = seen.pod_name(ordinal);
+    let claims = own.join(", ");
     let say = format!(
-        "mark the data of {pod}, which was given up, as not to be trusted before it starts: it takes a full copy. If its volume is lost          for good, delete the claim {} and resume",
-        own.join(" ")
+        "mark the data of {pod}, which was given up, as not to be trusted: its start takes a full copy then (if its volume is lost for good, \
+         delete the claim {claims} and resume)"
     );
     Some(Step::new(format!("mark {pod}"), say, Action::Reset { ordinal, datadir, pod: None }))
 }

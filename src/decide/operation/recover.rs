@@ -282,7 +282,7 @@ fn stands(seen: &Snapshot, founder: Ordinal, election: &Election) -> String {
     let at = |candidate: &Candidate| match candidate.at() {
         Some(at) if candidate.electable().is_some() => format!("at {}", at.seqno),
         Some(at) => format!("at {}, and not to be trusted", at.seqno),
-        None if matches!(candidate.trust, Trust::Unread(_)) => "where nobody could read it".to_owned(),
+        None if matches!(candidate.trust, Trust::Unread(_)) => "given up: its files could not be read".to_owned(),
         None => "without a position, and not to be trusted".to_owned(),
     };
     let own = &election.candidates[&founder];

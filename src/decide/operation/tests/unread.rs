@@ -101,6 +101,7 @@ fn it_is_given_up_by_its_own_words_only() {
     recovered(&mut memo, [60, 60]);
     let found = plan(&seen, &memo);
     assert_eq!((found.steps[0].id.as_str(), &found.losses), ("elect db-0", &vec![Loss(WORDS.to_owned())]));
+    assert!(ids(&found).contains(&"mark db-2"), "it is confirmed with everything else: {:?}", ids(&found));
     let writes = |plan: &Plan| plan.steps.iter().any(|step| matches!(step.act, Action::Write { ordinal: Ordinal(2), .. }));
     assert!(!writes(&found), "nothing is written to what could not be read");
 }
