@@ -50,9 +50,9 @@ fn no_pod_beside_the_member_marks_a_volume_that_one_pod_alone_may_use() {
     let mut seen = zombie();
     let Fact::Known(claims) = &mut seen.objects.claims else { panic!("known") };
     claims[2].access_modes = vec!["ReadWriteOncePod".to_owned()];
-    assert_eq!(begun(&wish(2), &seen), Err("MDB743".to_owned()));
+    assert_eq!(begun(&wish(2), &seen), Err("MDB744".to_owned()));
     seen.members.get_mut(&Ordinal(2)).unwrap().pod = None;
-    assert_ne!(begun(&wish(2), &seen).err().as_deref(), Some("MDB743"), "nobody uses it");
+    assert_ne!(begun(&wish(2), &seen).err().as_deref(), Some("MDB744"), "nobody uses it");
 }
 
 /// db-2 has left its group for good, and its server runs on.
