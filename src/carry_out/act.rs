@@ -110,6 +110,10 @@ impl Hands<'_> {
                 let change = json!({"op": "add", "path": "/spec/replication/primary/podIndex", "value": to.0});
                 self.tell(seen, vec![change], dry_run).await?;
             }
+            // Never the scale subresource: it skips the operator's webhook (safety F4a).
+            Action::Replicas { to, .. } => {
+                self.tell(seen, vec![json!({"op": "add", "path": "/spec/replicas", "value": to})], dry_run).await?;
+            }
             Action::Evict { ordinal } => self.evict(seen, *ordinal, dry_run).await?,
             Action::Convert { ordinal } if !dry_run => self.convert(seen, *ordinal).await?,
             Action::Open { ordinal } if !dry_run => Box::pin(open(self.api, &self.pod(set, *ordinal))).await?,

@@ -235,6 +235,9 @@ pub async fn left(
     if let Some(upgrade) = operation.memo.upgrade.as_mut().filter(|_| !operation.aborting) {
         upgrade.adopt(&seen);
     }
+    if let Some(operated) = operation.memo.operated.as_mut().filter(|_| !operation.aborting) {
+        operated.adopt(&seen);
+    }
     let now = Range::of(&seen.objects.stateful_set);
     let revision = &seen.objects.stateful_set.update_revision;
     if !operation.aborting && (!operation.memo.ranges.contains(&now) || operation.memo.revision != *revision) {

@@ -68,6 +68,7 @@ fn read_spec(spec: &Value) -> model::OperatorSpec {
         min_cluster_size: block.pointer("/recovery/minClusterSize").and_then(words),
         max_scale: text(spec, "/maxScaleRef/name"),
         data_plane_image: text(block, "/agent/image").or_else(|| text(block, "/initContainer/image")),
+        seeds_from: text(block, "/replica/bootstrapFrom/physicalBackupTemplateRef/name"),
     }
 }
 

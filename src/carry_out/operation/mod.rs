@@ -160,17 +160,17 @@ impl Run<'_> {
         }
         let last = operation.begun.last().map(|begun| begun.id.clone());
         let stop = self.interrupts.get() > 0 || operation.stop_asked;
-        if stop && last.as_ref() != Some(&step.id) {
+        if stop && !step.emergency && last.as_ref() != Some(&step.id) {
             return Err(leave(held, End::Stopped { after: last }).await);
         }
-        if self.is_late() {
+        if self.is_late() && !step.emergency {
             return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
         }
         if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), apart(seen, self.pace.settle)) {
             progress.first.get_or_insert_with(|| Box::new(seen.clone()));
             return Ok(());
         }
-        if let Some(Err(why)) = progress.first.as_ref().map(|first| confirmed(&operation.memo, first, seen)) {
+        if let Some(Err(why)) = progress.first.as_ref().map(|first| confirmed(operation, first, seen)) {
             return self.wait(held, progress, seen, &why, false, tell).await;
         }
         self.step(held, progress, seen, plan, step, tell).await

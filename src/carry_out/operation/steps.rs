@@ -80,6 +80,11 @@ impl Run<'_> {
             // Written with the next change. From here on the value before is somebody else's, too.
             operation.memo.ranges = vec![to];
         }
+        if let (Action::Replicas { to, .. }, Some(operation)) = (&step.act, &mut held.journal.current)
+            && let Some(operated) = &mut operation.memo.operated
+        {
+            operated.told = vec![*to];
+        }
         if let (Some((_, to)), Some(operation)) = (step.act.rollout(), &mut held.journal.current)
             && let Some(upgrade) = &mut operation.memo.upgrade
         {
@@ -162,6 +167,7 @@ const fn keeps(act: &Action) -> bool {
             | Action::Evict { .. }
             | Action::Open { .. }
             | Action::Close { .. }
+            | Action::Replicas { .. }
     )
 }
 

@@ -137,6 +137,11 @@ impl Operation {
         if let Some((from, to)) = step.act.steering() {
             self.memo.steerings = vec![from.clone(), to.clone()];
         }
+        if let (Action::Replicas { from, to, failed }, Some(operated)) = (&step.act, &mut self.memo.operated) {
+            operated.told = vec![*from, *to];
+            operated.reached = operated.reached.max(*to);
+            operated.failed.clone_from(failed);
+        }
         if let (Action::Rollout { from, to, revision }, Some(upgrade)) = (&step.act, &mut self.memo.upgrade) {
             upgrade.rollouts = vec![from.clone(), to.clone()];
             upgrade.revision.clone_from(revision);

@@ -17,7 +17,7 @@ use crate::model::snapshot::Snapshot;
 use super::departure::Departure;
 use super::plan::{Loss, Range};
 use super::restart::Restart;
-use super::scale::Scale;
+use super::scale::{Operated, Scale};
 use super::upgrade::Upgrade;
 
 /// What the world cannot show any more, or not yet. Kept in the journal; no secret is ever part of it (safety E2).
@@ -84,6 +84,9 @@ pub struct Memo {
     /// Of an upgrade and a restart: how the pods went that were replaced.
     #[serde(default)]
     pub departures: BTreeMap<Ordinal, Departure>,
+    /// Of one that mariadb-operator carries out.
+    #[serde(default)]
+    pub operated: Option<Operated>,
 }
 
 /// The member that gets a fresh copy.
@@ -146,6 +149,7 @@ impl Memo {
             restart: None,
             scale: None,
             departures: BTreeMap::new(),
+            operated: None,
         }
     }
 

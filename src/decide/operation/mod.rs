@@ -62,7 +62,7 @@ use plan::{Action, Decision, Loss, Range, Refusal, Step};
 
 pub use founding::bootstrap_name;
 use scale::set_back;
-pub use scale::{MADE_BY, Scale, Volumes, claim, kept};
+pub use scale::{MADE_BY, Operated, Scale, Volumes, claim, kept};
 pub use undo::undo;
 
 /// What an operation is to reach.
@@ -277,7 +277,12 @@ pub fn decide(goal: Goal, seen: &Snapshot, memo: &Memo) -> Result<Decision, Why>
 ///
 /// # Errors
 /// What they do not confirm, in words that follow "waiting: ".
-pub fn confirmed(memo: &Memo, first: &Snapshot, second: &Snapshot) -> Result<(), String> {
+pub fn confirmed(operation: &Operation, first: &Snapshot, second: &Snapshot) -> Result<(), String> {
+    let memo = &operation.memo;
+    // What is taken back may be a replica that never came to be one.
+    if memo.operated.is_some() && !operation.aborting {
+        return scale::confirmed(first, second);
+    }
     let formation = memo.upgrade.as_ref().map(|upgrade| upgrade.formation);
     let formation = formation.or_else(|| memo.restart.as_ref().map(|restart| restart.formation));
     formation.map_or(Ok(()), |formation| formation.confirmed(first, second))
@@ -293,6 +298,9 @@ pub fn notice(memo: &mut Memo, seen: &Snapshot) -> bool {
 #[must_use]
 pub fn settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
     let memo = &operation.memo;
+    if memo.operated.is_some() {
+        return scale::settled(seen, operation);
+    }
     if let Some((from, to)) = memo.upgrade.as_ref().and_then(|upgrade| upgrade::settled_at(seen, upgrade)) {
         let say = "close the partition again: what was not replaced is not replaced later";
         let revision = memo.upgrade.as_ref().and_then(|upgrade| upgrade.revision.clone());

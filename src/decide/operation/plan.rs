@@ -182,6 +182,8 @@ pub enum Action {
     Open { ordinal: Ordinal },
     /// Has mariadb-operator make another server the primary, without loss.
     MovePrimary { to: Ordinal },
+    /// Has mariadb-operator run another number of replicas. `failed`: what is called off has failed, and why.
+    Replicas { from: u32, to: u32, failed: Option<String> },
 }
 
 impl Action {

@@ -22,6 +22,9 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     if !operation.can_abort() && back.is_some() {
         return Decision::Refuse(no_return(seen, operation));
     }
+    if let Some(operated) = &operation.memo.operated {
+        return scale::taken_back(seen, operation, operated);
+    }
     match operation.goal {
         Goal::Upgrade => return upgrade::back(seen, operation),
         // Pods that were restarted stay so.

@@ -286,6 +286,7 @@ A longer period is said in the pod template of the StatefulSet, in the values of
 the stop after the next one on, and as a change of the template it replaces every pod once more. Change it when this operation has ended, on \
 a StatefulSet of your own with `updateStrategy.rollingUpdate.partition` at the number of replicas in the same change: nobody is replaced by \
 that, and `kubectl mariadb upgrade NAME` then takes one pod after the other.";
+
     ONE_POD_ONLY = "MDB744", Error, "No second pod can mount the volume of the member",
     "What is to be done needs a short-lived pod that mounts the volume beside the pod of the member. The volume claim has the access mode \
 `ReadWriteOncePod`: Kubernetes lets one pod alone use it, and a second one waits until the first is gone. Nothing was changed.
@@ -294,14 +295,15 @@ Where the pods are gone (`stop`, `galera recover`) such volumes are read and wri
 a fresh copy all the same, take a backup, delete its claim and then its pod: the set makes a new volume, and the member takes a full copy \
 into it. What becomes of the old volume its reclaim policy says.";
 
-    OPERATOR_SCALES = "MDB745", Error, "mariadb-operator scales its clusters itself",
-    "The StatefulSet belongs to a `MariaDB` object, and only what is written there lasts. The operator does not scale one member at a time: it \
-adds or removes all pods of the difference at once, allows odd numbers only (`replicasAllowEvenNumber` lifts that), and restarts every other \
-member of a Galera cluster afterwards, since its configuration lists them all. So this command does not step through it.
+    OPERATOR_SCALES = "MDB745", Error, "mariadb-operator scales this cluster itself",
+    "The StatefulSet belongs to a `MariaDB` object, and only what is written there lasts. The operator does not scale Galera one member at a \
+time: it adds or removes all pods of the difference at once, allows odd numbers only (`replicasAllowEvenNumber` lifts that), and restarts \
+every other member afterwards, since their configuration lists them all. So this command does not step through it. A replicating cluster has \
+at least two servers, and one that was asked for without replication has one.
 
 The command that is printed asks the operator for it: `spec.replicas` of the `MariaDB` object, never `kubectl scale`, which skips its checks \
-and can leave it refusing its own work. Before that every member has to be well, no volume of an earlier member may lie where a new one comes, \
-and under writes replicas come one at a time. Wait until the object says Ready and Updated, and still does some seconds later.";
+and can leave it refusing its own work. Before that every member has to be well, and no volume of an earlier member may lie where a new one \
+comes. Wait until the object says Ready and Updated, and still does some seconds later.";
 
     TO_ZERO = "MDB746", Error, "Scaling to 0 is a stop",
     "With replicas at 0 the database is down, and which member stopped last decides who may start first. `scale` keeps no record of that, \
@@ -436,4 +438,38 @@ has (Kubernetes 1.34 and later).
 
 The events of the claim say what the driver says. The claims that come after it were not touched. Run the command again when the cause is \
 gone: what is done already is not done again.";
+
+    SAFE_WAY_CLOSED = "MDB774", Error, "mariadb-operator would not scale in its safe way now",
+    "mariadb-operator adds a replica safely only while nothing else is under way: every pod Ready, no rollout, switchover, recovery, restore \
+or expansion, its object not suspended. It does not wait for that. Told another number at another moment, it lets the StatefulSet grow at \
+once, and the new server starts on an empty data directory. So the object is told one number at a time, and only while the operator's own \
+conditions and all servers say that the cluster is at rest; that is looked at again before each replica.
+
+What stands against it is listed. Most of it passes. If the object says another number than the set already, the command that is printed \
+puts it back to what runs; nothing is lost by that.";
+
+    NOT_SEEDED = "MDB775", Error, "mariadb-operator did not bring a new replica",
+    "The operator takes a physical backup, restores it into a new volume and starts the new replica there. One of that failed, or something \
+came between that would have let the set grow without a copy. It was called off at once: the object says the number of replicas again that \
+run, and no server was started. The operator itself would have tried again without end.
+
+The cause is listed in its own words; `kubectl describe physicalbackup` and the log of the backup's job say more. `operation abort` ends it, \
+`operation resume` tries again when the cause is gone. A volume claim that the operator made for the new replica may be left: \
+`kubectl mariadb pvc list NAME` shows it, and it has to go before the next try.";
+
+    NO_TEMPLATE = "MDB776", Error, "mariadb-operator has nothing to copy a new replica from",
+    "A new replica needs a copy of the data. mariadb-operator makes one if `spec.replication.replica.bootstrapFrom` of the `MariaDB` object \
+names a `PhysicalBackup` as a model for the backup that it takes then; without that it ends in ScaleOutError.
+
+Make a `PhysicalBackup` that runs never by itself (`spec.schedule: {cron: '0 3 1 1 *', suspend: true}`, `spec.mariaDbRef` the cluster, \
+`spec.storage` a place that every node reaches, S3 best), name it in the object (`bootstrapFrom: {physicalBackupTemplateRef: {name: NAME}}`), \
+and run the command again.";
+
+    LEFT_OF_OPERATOR = "MDB777", Error, "Something lies where mariadb-operator would make a new replica",
+    "mariadb-operator adds no replica where a volume claim of its ordinal lies, which every scale-in leaves: it ends in ScaleOutError. Nor may \
+there be anything left of an earlier scale-out's backup, the `PhysicalBackup` NAME-pb-scaleout and the claim of that name: an old backup \
+would be restored for a new one, and on disks of nodes the claim keeps the next backup's pod from every node but one, for ever.
+
+`kubectl mariadb pvc prune NAME` deletes volumes of earlier replicas, and says what they hold. What is left of a backup holds nothing that \
+the cluster has not; the commands that are printed delete it.";
 }

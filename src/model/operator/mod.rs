@@ -101,6 +101,9 @@ pub struct OperatorSpec {
     pub max_scale: Option<String>,
     /// Image of the init or agent container the operator puts into the pods: an operator image.
     pub data_plane_image: Option<String>,
+    /// `replication.replica.bootstrapFrom`: the `PhysicalBackup` after whose model the operator copies the data for a new replica.
+    #[serde(default)]
+    pub seeds_from: Option<String>,
 }
 
 /// The kind of cluster that was asked for.

@@ -108,6 +108,7 @@ pub(crate) fn operator_view() -> OperatorView {
             min_cluster_size: None,
             max_scale: None,
             data_plane_image: Some("ghcr.io/mariadb-operator/mariadb-operator:26.10.1".to_owned()),
+            seeds_from: None,
         },
         status: OperatorStatus {
             conditions: vec![condition("Ready", "StatefulSetReady", "Running"), condition("Updated", "Updated", "Updated")],

@@ -48,19 +48,20 @@ pub fn not_scaled(seen: &Snapshot, topology: &Topology) -> Refusal {
     }
 }
 
-/// A cluster of mariadb-operator: it cannot be stepped through from here (safety F5), and is told by its own object, never by
-/// the scale subresource, which skips its checks (F4a).
+/// A cluster of mariadb-operator that cannot be stepped through from here (safety F5). It is told by its own object, never by the
+/// scale subresource, which skips its checks (F4a). Replicas it adds and removes one at a time: [`super::operated`].
 pub fn operated(seen: &Snapshot, now: Range, replicas: u32) -> Option<Refusal> {
     let view = operator::view(seen)?;
+    if view.spec.mode == Mode::Replication && replicas >= 2 {
+        return None;
+    }
     let name = &seen.target.name;
     let because = match view.spec.mode {
         Mode::Galera => {
             "mariadb-operator starts or removes all members of the difference at once, and then restarts every other one"
                 .to_owned()
         }
-        Mode::Replication => {
-            "mariadb-operator seeds new replicas from a backup of its own (replication.replica.bootstrapFrom)".to_owned()
-        }
+        Mode::Replication => "a replicating cluster of mariadb-operator has two servers at least".to_owned(),
         Mode::Standalone => "the MariaDB object asks for one server without replication".to_owned(),
     };
     let summary = format!("{name} belongs to mariadb-operator, which scales it itself, not one member at a time");
@@ -79,9 +80,7 @@ fn asked(view: &OperatorView, now: Range, replicas: u32) -> Option<(u32, bool)> 
     }
     match view.spec.mode {
         Mode::Galera => Some((replicas, replicas.is_multiple_of(2))),
-        // By two at once it configures the first new replica twice under writes (error 1062, 25.10.4).
-        Mode::Replication => Some((replicas.min(now.replicas + 1), false)),
-        Mode::Standalone => None,
+        Mode::Replication | Mode::Standalone => None,
     }
 }
 
@@ -96,17 +95,11 @@ fn obstacles(seen: &Snapshot, view: &OperatorView, now: Range, replicas: u32) ->
     if let Some(primary) = view.spec.primary_index.filter(|primary| primary.0 >= replicas && replicas > 0) {
         obstacles.push(format!("the primary {} would be removed: mariadb-operator refuses that", seen.pod_name(primary)));
     }
-    if view.spec.mode == Mode::Replication && replicas > now.replicas + 1 {
-        obstacles
-            .push("by two or more at once, under writes, the first new replica stops with error 1062: one at a time".to_owned());
-    }
     let set = &seen.objects.stateful_set;
     let stale = seen.objects.claims.known().into_iter().flatten().filter(|claim| {
         let ordinal = set.ordinal_of_claim(&claim.name);
         ordinal.is_some_and(|ordinal| (now.end()..now.with(replicas).end()).contains(&ordinal.0))
     });
-    let then =
-        if view.spec.mode == Mode::Replication { "it ends in ScaleOutError with it" } else { "it would be reused as it is" };
-    obstacles.extend(stale.map(|claim| format!("the volume claim {} is there already: {then}", claim.name)));
+    obstacles.extend(stale.map(|claim| format!("the volume claim {} is there already: it would be reused as it is", claim.name)));
     obstacles
 }

@@ -8,6 +8,7 @@ mod back;
 mod inwards;
 mod kind;
 mod memo;
+mod operated;
 mod outwards;
 mod seeding;
 mod stale;
@@ -28,12 +29,15 @@ use crate::model::topology::Topology;
 use super::founding::second_cluster;
 use super::gates::{LEAVE, changed_outside, galera, leaving, observed, together_or_arbitrated, wait};
 use super::memo::Memo;
+use super::operator;
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::preflight::{MOST_ORDINALS, going};
 use super::stop::deletes_again;
 use super::{Beginning, Number, Wish};
 
 pub use back::set_back;
+pub(super) use operated::{confirmed, settled, taken_back};
+pub use operated::Operated;
 pub(super) use back::{keeps, waits};
 pub use memo::{Scale, Volumes};
 pub(super) use seeding::unused;
@@ -44,6 +48,9 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
     let now = Range::of(&seen.objects.stateful_set);
     if let Some(refusal) = kind::operated(seen, now, number.replicas).or_else(|| not_to(seen, now, number)) {
         return Ok(Beginning::Refuse(refusal));
+    }
+    if let Some(view) = operator::view(seen) {
+        return operated::begin(seen, view, number.replicas, now);
     }
     if number.replicas == now.replicas {
         return Ok(Beginning::Nothing(format!(
@@ -125,6 +132,9 @@ fn not_now(seen: &Snapshot, because: impl IntoIterator<Item = String>) -> Refusa
 }
 
 pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
+    if let Some(operated) = &memo.operated {
+        return operated::decide(seen, memo, operated);
+    }
     let Some(scale) = &memo.scale else {
         return Err(Why::Failed("the journal does not say how many members there are to be".to_owned()));
     };
