@@ -11,6 +11,7 @@ use crate::support::world::{Cluster, Engine, Shared, World};
 
 mod cuts;
 mod grace;
+mod operated;
 mod operator;
 mod rebuild;
 mod recover;
@@ -127,7 +128,13 @@ async fn serve(world: &Shared, fates: &Fates) -> Server {
 fn watch(world: &Shared) {
     let mut world = world.lock();
     let cluster = world.cluster("db");
-    if cluster.controller.stray.is_none() && matches!(cluster.engine, Engine::Galera(_)) {
+    if let Engine::Gtid(_) = cluster.engine {
+        let ordinals: Vec<u32> = cluster.members.keys().copied().collect();
+        let replication = cluster.as_replication();
+        let writable = |ordinal: &&u32| replication.runs(**ordinal) && !replication.server(**ordinal).read_only;
+        let writable = ordinals.iter().filter(writable).count();
+        assert!(writable <= 1 || cluster.seeding.open, "two servers take writes");
+    } else if cluster.controller.stray.is_none() {
         assert!(cluster.as_galera().primaries().len() <= 1, "two primary components");
     }
     let kept = cluster.controller.prunes || cluster.members.values().all(|member| member.has_claim);

@@ -49,6 +49,18 @@ async fn codes(name: &str, time: &str) -> BTreeSet<&'static str> {
 }
 
 #[tokio::test]
+async fn what_a_new_replica_is_copied_from_is_read() {
+    for (name, from, scales) in [("scale-out-leaked-claim", Some("rb-tpl"), true), ("galera-ready", None, false)] {
+        let (server, target) = recorded(name).await;
+        let depth = Depth { exec: false, pod_timeout: Duration::from_secs(2), clock: Clock::Fixed(Timestamp::UNIX_EPOCH) };
+        let seen = observe::cluster(&server.api().await, &target, depth).await.unwrap();
+        let view = seen.objects.manager.view().unwrap();
+        assert_eq!(view.spec.seeds_from.as_deref(), from, "{name}");
+        assert_eq!((view.status.scale_out_from.is_some(), view.status.denies("ScaledOut")), (scales, scales), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn recorded_troubles_are_found() {
     for (name, time, expected) in [
         ("galera-ready", "21:07:00", vec!["MDB531", "MDB601"]),

@@ -97,6 +97,10 @@ fn operated() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).controlled(false).operated()])
 }
 
+fn seeding() -> Shared {
+    World::with([Cluster::replication("shop", "db", 3).controlled(false).seeding()])
+}
+
 fn managed() -> Shared {
     World::with([Cluster::galera("shop", "db", 3).managed()])
 }
@@ -173,6 +177,7 @@ const COMMANDS: &[Command] = &[
         &["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"],
         with_volume_left,
     ),
+    Command::new("scale NAME --replicas N (of mariadb-operator)", &["scale", "db", "--replicas", "4", "--yes"], seeding),
     Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),
     Command::new("rebuild POD --new-volume (its node is lost)", &["rebuild", "db-2", "--new-volume", "--yes"], without_node),
     Command::new("upgrade NAME --image IMAGE", UPGRADE, controlled),

@@ -19,9 +19,9 @@ use super::snapshot::{Member, Objects, Snapshot};
 use super::wsrep::{Status, ViewMember, parse_options};
 use jiff::Timestamp;
 
-pub(crate) use objects::{operator_view, pod, stateful_set};
+pub(crate) use objects::{claim, operator_view, pod, stateful_set};
 
-use objects::{address, claim, labels, node};
+use objects::{address, labels, node};
 
 /// The text of a recorded output, by its path under `tests/fixtures`.
 macro_rules! fixture {
@@ -146,6 +146,15 @@ pub(crate) fn healthy_replication() -> Snapshot {
 }
 
 /// One server, nothing else.
+/// One more replica of [`healthy_replication`].
+pub(crate) fn replica(ordinal: u32) -> Member {
+    let mut server = server(ordinal);
+    server.gtid = gtids("0-10-3514", "0-10-3514");
+    server.read_only = true;
+    server.channels = vec![channel(0, "0-10-3514")];
+    member(ordinal, server)
+}
+
 pub(crate) fn single() -> Snapshot {
     snapshot([server(0)])
 }

@@ -54,7 +54,9 @@ impl<'a> Told<'a> {
     /// Of one that was begun.
     #[must_use]
     pub fn of_operation(target: &'a Target, operation: &Operation, flags: OwnFlags) -> Self {
-        let replicas = operation.memo.scale.as_ref().map(|scale| scale.replicas);
+        let memo = &operation.memo;
+        let operated = || memo.operated.as_ref().map(|operated| operated.replicas);
+        let replicas = memo.scale.as_ref().map(|scale| scale.replicas).or_else(operated);
         Self { target, goal: operation.goal, ordinal: operation.ordinal(), replicas, words: None, flags }
     }
 }
@@ -252,7 +254,9 @@ impl Told<'_> {
                 self.end("aborted", Exit::Ok, message)
             }
             End::Done { seen, .. } if operation.is_some_and(|operation| operation.aborting) => {
-                let ended = self.end("aborted", Exit::Ok, format!("The {verb} of {name} was taken back."));
+                let message =
+                    ended_where_it_is(name, operation, &seen).unwrap_or(format!("The {verb} of {name} was taken back."));
+                let ended = self.end("aborted", Exit::Ok, message);
                 if self.goal == Goal::Scale { self.with_kept(ended, &seen) } else { ended }
             }
             End::Done { seen, departed } if self.goal == Goal::Upgrade => {
@@ -400,4 +404,14 @@ fn other_images(before: &BTreeMap<String, String>, seen: &Snapshot) -> Vec<Strin
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+/// Of a scale-in by mariadb-operator: replicas that have left do not come back.
+fn ended_where_it_is(name: &str, operation: Option<&Operation>, seen: &Snapshot) -> Option<String> {
+    let memo = &operation?.memo;
+    let (replicas, before) = (seen.objects.stateful_set.replicas, memo.range.replicas);
+    memo.operated.as_ref().filter(|operated| operated.replicas < before && replicas < before)?;
+    Some(format!(
+        "The scale of {name} ended here, with {replicas} members: a replica that has left comes back only as a new one."
+    ))
 }

@@ -209,6 +209,10 @@ impl Cluster {
     /// A member that was never there, without a pod, on a new and empty volume.
     pub fn grow(&mut self, ordinal: u32) {
         self.as_galera().add(ordinal);
+        self.add_member(ordinal);
+    }
+
+    pub(super) fn add_member(&mut self, ordinal: u32) {
         self.members.insert(ordinal, Member { pod: Pod::Absent, ..Member::new(ordinal) });
     }
 

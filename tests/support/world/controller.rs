@@ -338,7 +338,12 @@ impl Shared {
                 if is_dry(request) {
                     return Some(Answer::Json(claim));
                 }
-                let (set, ordinal) = name.strip_prefix("data-")?.rsplit_once('-')?;
+                for cluster in &mut world.clusters {
+                    cluster.volumes.others.retain(|other| other["metadata"]["name"] != name);
+                }
+                let Some((set, ordinal)) = name.strip_prefix("data-").and_then(|name| name.rsplit_once('-')) else {
+                    return Some(Answer::Json(claim));
+                };
                 super::volumes::delete(world.cluster(set), name, ordinal.parse().unwrap());
                 Some(Answer::Json(claim))
             }

@@ -25,6 +25,7 @@ pub mod replication;
 pub mod rolling;
 mod sample;
 pub mod seeding;
+pub mod scaling;
 pub mod volumes;
 mod watches;
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::scaling::Scaling;
 use super::{Cluster, Engine, Pod};
 
 const SINCE: &str = "2026-01-02T03:05:00Z";
@@ -26,6 +27,10 @@ pub struct Operator {
     pub chooses: u32,
     /// Pods it has bootstrapped so far.
     pub bootstrapped: Vec<u32>,
+    /// How far it is with a replica more.
+    pub scaling: Scaling,
+    /// The backup that it takes for a new replica fails.
+    pub backup_fails: bool,
     generation: u64,
 }
 
@@ -68,6 +73,8 @@ impl Operator {
             acts: false,
             chooses: 0,
             bootstrapped: Vec::new(),
+            scaling: Scaling::Rests,
+            backup_fails: false,
             generation: 1,
         }
     }
@@ -83,9 +90,9 @@ impl Operator {
         self.spec["suspend"] == true
     }
 
-    fn denies_galera(&self) -> bool {
+    pub(super) fn denies(&self, name: &str) -> bool {
         let mut conditions = self.status["conditions"].as_array().unwrap().iter();
-        conditions.any(|condition| condition["type"] == "GaleraReady" && condition["status"] == "False")
+        conditions.any(|condition| condition["type"] == name && condition["status"] == "False")
     }
 
     fn finds_galera_lost(&mut self) {
@@ -160,6 +167,10 @@ impl Cluster {
         if !self.operator.as_ref().is_some_and(|operator| operator.acts) {
             return;
         }
+        if matches!(self.engine, Engine::Gtid(_)) {
+            self.tick_replicas();
+            return;
+        }
         let lost = self.as_galera().primaries().is_empty();
         let operator = self.operator();
         if operator.suspended() {
@@ -179,7 +190,7 @@ impl Cluster {
         let force = operator.spec["galera"]["recovery"]["forceClusterBootstrapInPod"].as_str();
         let force = force.map(|pod| pod.rsplit('-').next().unwrap().parse().unwrap());
         let (chosen, recovers) = (force.unwrap_or(operator.chooses), operator.spec["galera"]["recovery"]["enabled"] == true);
-        let (denies, all) = (operator.denies_galera(), 0..replicas);
+        let (denies, all) = (operator.denies("GaleraReady"), 0..replicas);
         if self.replicas != replicas {
             self.scale_from_outside(replicas);
             return;

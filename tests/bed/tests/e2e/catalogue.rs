@@ -414,6 +414,7 @@ fn scale_groups(one: Version, other: Version) -> Vec<Group> {
         group(Shape::new(Kind::Galera, one), &[&usual[..], &rare].concat()),
         group(Shape::bitnami(other), &[&usual[..1], &rare[..1]].concat()),
         group(Shape::new(Kind::Replication, one), &replication),
+        group(Shape::operator(Kind::Replication, one), &[("scale::operated", SPOILS, scale::operated)]),
     ];
     groups.into_iter().map(|group| Group { alone: true, ..group }).collect()
 }

@@ -86,6 +86,8 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "scale NAME --replicas N --prune-pvcs (a volume is left)" => {
             Try::of(&["scale", "db", "--replicas", "3", "--prune-pvcs", "--yes"], &[0], "db has 3 members")
         }
+        // The operator's cluster here is one of Galera.
+        "scale NAME --replicas N (of mariadb-operator)" => Try::of(&["scale", "db", "--replicas", "5", "--yes"], &[5], "MDB745"),
         "pvc list (all of a namespace)" => Try::of(&["pvc", "list"], &[0], "in use"),
         "pvc list -A" => Try::everywhere(&["pvc", "list", "-A"]),
         "pvc list NAME" => Try::of(&["pvc", "list", "db"], &[0], "in use"),

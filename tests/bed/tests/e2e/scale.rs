@@ -257,6 +257,50 @@ fn kill_in_seeding(stage: &Stage) -> Result<()> {
     reached.map(drop)
 }
 
+/// Row 22 of mariadb-operator: it copies the data for a replica more, under writers, and stops it again. The second time is the one
+/// that what the operator leaves of its first backup would keep from every node but one.
+pub fn operated(stage: &Stage) -> Result<()> {
+    says(&scale(stage, 4, &[], 5)?, "MDB776")?;
+    model_of_backups(stage)?;
+    let clients = Target::Service("db-primary".to_owned());
+    let uids = || (0..3).map(|ordinal| Ok(stage.cluster.pod(ordinal)?.uid)).collect::<Result<Vec<String>>>();
+    let before = uids()?;
+    let out = written(stage, &clients, 4, || scale(stage, 4, &[], 0).map(drop))?;
+    ensure!(stage.cluster.get("pvc/db-pb-scaleout").is_err(), "the claim of the backup is left");
+    written(stage, &clients, 3, || says(&scale(stage, 3, &[], 0)?, "db has 3 members; the volume of db-3 is kept"))?;
+    kept(stage, 3)?;
+    says(&scale(stage, 4, &[], 5)?, "MDB777")?;
+    forget(stage, &[3])?;
+    written(stage, &clients, 4, || scale(stage, 4, &[], 0).map(drop))?;
+    ensure!(uids()? == before, "a pod that was to stay is another one");
+    record(
+        stage,
+        "22",
+        "none: mariadb-operator runs a replica more, one fewer, and one more",
+        "one at a time by its object",
+        &out,
+    )
+}
+
+/// What mariadb-operator makes the backups after that it copies new replicas from.
+fn model_of_backups(stage: &Stage) -> Result<()> {
+    stage.cluster.apply(&[json!({
+        "apiVersion": "k8s.mariadb.com/v1alpha1", "kind": "PhysicalBackup", "metadata": {"name": "db-model"},
+        "spec": {
+            "mariaDbRef": {"name": "db"},
+            // Never by itself.
+            "schedule": {"cron": "0 3 1 1 *", "suspend": true},
+            "storage": {"persistentVolumeClaim": {
+                "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": stage.cluster.shape.size}},
+            }},
+        },
+    })])?;
+    let from =
+        json!({"spec": {"replication": {"replica": {"bootstrapFrom": {"physicalBackupTemplateRef": {"name": "db-model"}}}}}});
+    stage.cluster.kubectl(&["patch", "mariadb.k8s.mariadb.com", "db", "--type=merge", "-p", &from.to_string()])?;
+    stage.cluster.wait_healthy(SOON).map(drop)
+}
+
 /// Whoever scales is killed on the way out, and somebody goes on; killed on the way in, and it is taken back.
 pub fn killed(stage: &Stage) -> Result<()> {
     let done = written(stage, &Target::Any, 3, || {
