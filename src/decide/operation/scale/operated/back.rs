@@ -81,18 +81,24 @@ fn ended(seen: &Snapshot, operated: &Operated, view: &OperatorView, before: Rang
         return wait(format!("mariadb-operator has not given up yet: ScaledOut is {condition}"), PASSES);
     }
     // What is not known, or still in use, is left where it is: nothing rests on it here.
-    let in_use = !matches!(way::backup(seen, view), Ok(None));
     match tidy(seen, view) {
-        Ok(Some(decision)) if operated.reached > before.replicas && !in_use => decision,
+        Ok(Ok(Some(step))) if operated.reached > before.replicas => go(step),
         _ => Decision::Done,
     }
 }
 
 /// What takes back a number that the operator has not acted on when it is no longer waited for: it would do so later, with nobody
-/// there to see it (safety B7).
+/// there to see it (safety B7). So does a new pod that has found no node.
 pub fn settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
     let (operated, view) = (operation.memo.operated.as_ref()?, operator::view(seen)?);
     let now = Range::of(&seen.objects.stateful_set);
-    let open = view.spec.replicas != now.replicas && operated.told.contains(&view.spec.replicas);
-    (open && !operation.begun.is_empty()).then(|| call_off(seen, view, now, None))
+    if operation.begun.is_empty() || !operated.told.contains(&view.spec.replicas) {
+        return None;
+    }
+    if view.spec.replicas != now.replicas {
+        return Some(call_off(seen, view, now, None));
+    }
+    let newest = now.ordinals().next_back().filter(|newest| newest.0 >= operation.memo.range.end())?;
+    let pod = seen.members.get(&newest)?.pod.as_ref()?;
+    pod.unscheduled.is_some().then(|| call_off(seen, view, now.with(now.replicas - 1), None))
 }

@@ -7,6 +7,7 @@ mod back;
 mod tests;
 mod way;
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -70,7 +71,11 @@ pub fn begin(seen: &Snapshot, view: &OperatorView, replicas: u32, now: Range) ->
     }
     observed(seen)?;
     let out = replicas > now.replicas;
-    let refusal = if out { way::out(seen, view, now, replicas)? } else { way::inwards(seen, view, now, replicas) };
+    let refusal = if out {
+        way::out(seen, view, now, replicas)?.map_or_else(|| way::left(seen, view), |refusal| Ok(Some(refusal)))?
+    } else {
+        way::inwards(seen, view, now, replicas)
+    };
     if let Some(refusal) = refusal {
         return Ok(Beginning::Refuse(refusal));
     }
@@ -205,18 +210,27 @@ fn standing(seen: &Snapshot, memo: &Memo, view: &OperatorView, operated: &Operat
     if let Some(why) = busy.into_iter().next() {
         return Ok(wait(why, PASSES));
     }
-    if operated.reached > memo.range.replicas
-        && let Some(decision) = tidy(seen, view)?
-    {
-        return Ok(decision);
-    }
+    let tidies = match operated.reached > memo.range.replicas {
+        true => tidy(seen, view)?,
+        false => Ok(None),
+    };
+    let tidies = match tidies {
+        Ok(tidies) => tidies,
+        Err(wait) => return Ok(wait),
+    };
     if let Some(refusal) = going(seen, |ordinal| seen.objects.stateful_set.wants(ordinal))? {
         return Ok(Decision::Refuse(refusal));
     }
-    if now.replicas == operated.replicas {
-        return Ok(Decision::Done);
-    }
-    if now.replicas < operated.replicas { further(seen, view, operated, now) } else { fewer(seen, view, operated, now) }
+    let decision = match now.replicas.cmp(&operated.replicas) {
+        Ordering::Less => further(seen, view, operated, now)?,
+        Ordering::Greater => fewer(seen, view, operated, now)?,
+        Ordering::Equal => Decision::Done,
+    };
+    Ok(match (tidies, decision) {
+        (Some(step), Decision::Go(plan)) => Decision::Go(Plan { steps: [vec![step], plan.steps].concat(), ..plan }),
+        (Some(step), Decision::Done) => Decision::Go(Plan { steps: vec![step], ..Plan::default() }),
+        (_, decision) => decision,
+    })
 }
 
 fn not_whole(seen: &Snapshot, memo: &Memo, now: Range, why: String) -> Decision {
@@ -226,19 +240,18 @@ fn not_whole(seen: &Snapshot, memo: &Memo, now: Range, why: String) -> Decision 
     wait(why, JOIN)
 }
 
-/// What the operator leaves of its backup: not there when it began, so it is of a replica of this operation.
-fn tidy(seen: &Snapshot, view: &OperatorView) -> Result<Option<Decision>, Why> {
+/// What the operator leaves of its backup: not there when it began, so it is of a replica of this operation. `Err`: it is waited for.
+fn tidy(seen: &Snapshot, view: &OperatorView) -> Result<Result<Option<Step>, Decision>, Why> {
     if let Some(backup) = way::backup(seen, view)? {
-        return Ok(Some(wait(format!("mariadb-operator has not removed PhysicalBackup {} yet", backup.name), PASSES)));
+        return Ok(Err(wait(format!("mariadb-operator has not removed PhysicalBackup {} yet", backup.name), PASSES)));
     }
-    let Some(claim) = way::leaked(seen, view)? else { return Ok(None) };
+    let Some(claim) = way::leaked(seen, view)? else { return Ok(Ok(None)) };
     if claim.deletion.is_some() {
-        return Ok(Some(wait(format!("the volume claim {} is being deleted", claim.name), AGREE)));
+        return Ok(Err(wait(format!("the volume claim {} is being deleted", claim.name), AGREE)));
     }
     let say = format!("delete the volume claim {}, which mariadb-operator leaves of its backup", claim.name);
     let act = Action::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() };
-    let step = Step { unasked: true, ..Step::new(format!("delete {}", claim.name), say, act) };
-    Ok(Some(Decision::Go(Plan { steps: vec![step], ..Plan::default() })))
+    Ok(Ok(Some(Step { unasked: true, ..Step::new(format!("delete {}", claim.name), say, act) })))
 }
 
 fn further(seen: &Snapshot, view: &OperatorView, operated: &Operated, now: Range) -> Result<Decision, Why> {

@@ -177,7 +177,7 @@ fn replicas_come_one_at_a_time_and_what_the_backup_leaves_goes() {
     backups(&mut seen).clear();
     claims(&mut seen).push(named("db-pb-scaleout"));
     let tidies = next(&seen, &operation).unwrap();
-    assert!(ids(&tidies) == ["delete db-pb-scaleout"] && tidies[0].unasked);
+    assert!(ids(&tidies) == ["delete db-pb-scaleout", "add db-4"] && tidies[0].unasked);
     operation.begin(&tidies[0], noon());
     claims(&mut seen).pop();
     assert_eq!(ids(&next(&seen, &operation).unwrap()), ["add db-4"]);
@@ -375,6 +375,9 @@ fn what_is_not_waited_for_any_more_is_not_left_to_happen() {
     assert_eq!(step.act, Action::Replicas { from: 4, to: 3, failed: None });
     at(&mut seen, 4, 4);
     assert_eq!(settled(&seen, &operation), None);
+    seen.members.get_mut(&Ordinal(3)).unwrap().pod.as_mut().unwrap().unscheduled = Some("no room".to_owned());
+    let step = settled(&seen, &operation).unwrap();
+    assert_eq!(step.act, Action::Replicas { from: 4, to: 3, failed: None }, "it may find a node hours later");
     at(&mut seen, 7, 3);
     assert_eq!(settled(&seen, &operation), None, "somebody else's");
 }

@@ -103,7 +103,7 @@ pub fn leaked<'a>(seen: &'a Snapshot, view: &OperatorView) -> Result<Option<&'a 
 /// What has to be so before the operator is told of one replica more; looked at again before each.
 ///
 /// # Errors
-/// The claims or the backups are not known.
+/// The claims are not known.
 pub fn out(seen: &Snapshot, view: &OperatorView, now: Range, replicas: u32) -> Result<Option<Refusal>, Why> {
     let name = &seen.target.name;
     if view.spec.seeds_from.is_none() {
@@ -111,9 +111,15 @@ pub fn out(seen: &Snapshot, view: &OperatorView, now: Range, replicas: u32) -> R
         let because = format!("spec.replication.replica.bootstrapFrom of MariaDB {}: not set", view.name);
         return Ok(Some(Refusal::new(&rules::NO_TEMPLATE, summary).because([because]).plugin("explain MDB776")));
     }
-    if let Some(refusal) = stale(seen, now, replicas)? {
-        return Ok(Some(refusal));
-    }
+    stale(seen, now, replicas)
+}
+
+/// What is left of the backup of an earlier scale-out.
+///
+/// # Errors
+/// The claims or the backups are not known.
+pub fn left(seen: &Snapshot, view: &OperatorView) -> Result<Option<Refusal>, Why> {
+    let name = &seen.target.name;
     let (temporary, backup, claim) = (temporary(view), backup(seen, view)?.is_some(), leaked(seen, view)?.is_some());
     if !backup && !claim {
         return Ok(None);
