@@ -197,7 +197,8 @@ async fn cut(args: &'static [&'static str], before: u32, after: u32, number: usi
     let server = serve(&world, &Fates::default()).await;
     let mut back = false;
     if unfinished(&world) {
-        let run = run_quickly(&server, way).await;
+        // Whoever waits for ever fails here, and says for what.
+        let run = run_quickly(&server, &[way, &["--timeout", "120s"]].concat()).await;
         back = way == ABORT && run.exit == 0;
         if way == RESUME && run.stdout.contains("MDB777") {
             // The volume of a replica that was called off keeps the operator from another one there.

@@ -47,8 +47,9 @@ impl Cluster {
         }
         let replicas = u32::try_from(operator.spec["replicas"].as_u64().unwrap()).unwrap();
         let (ready, grows) = (self.is_ready(), replicas > self.replicas);
+        let fewer = replicas < self.replicas;
         match self.operator().scaling {
-            Scaling::Configures => self.configure(),
+            Scaling::Configures if !fewer => self.configure(),
             Scaling::Rests if grows => self.begin_to_grow(replicas),
             Scaling::Rests => {
                 let says =
