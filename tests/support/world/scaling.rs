@@ -49,7 +49,8 @@ impl Cluster {
         let (ready, grows) = (self.is_ready(), replicas > self.replicas);
         let fewer = replicas < self.replicas;
         match self.operator().scaling {
-            Scaling::Configures if !fewer => self.configure(),
+            Scaling::Configures if fewer => self.scaled(),
+            Scaling::Configures => self.configure(),
             Scaling::Rests if grows => self.begin_to_grow(replicas),
             Scaling::Rests => {
                 let says =

@@ -256,7 +256,7 @@ fn the_operator_is_asked_by_its_own_object() {
     for (mode, replicas, patch) in [
         (Mode::Galera, 5, Some("{\"spec\":{\"replicas\":5}}")),
         (Mode::Galera, 4, Some("{\"spec\":{\"replicas\":4,\"replicasAllowEvenNumber\":true}}")),
-        (Mode::Replication, 5, Some("{\"spec\":{\"replicas\":4}}")),
+        (Mode::Replication, 1, None),
         (Mode::Galera, 1, None),
         (Mode::Standalone, 3, None),
     ] {
