@@ -74,9 +74,9 @@ async fn replicas_come_and_go_one_at_a_time_through_the_object() {
 async fn what_closes_the_safe_way_is_refused_and_nothing_is_told() {
     let changes: [(&str, &[&str], fn(&mut Cluster)); 7] = [
         ("MDB776", TO_4, |cluster| cluster.tell_operator(|spec| drop(spec["replication"]["replica"].take()))),
-        ("MDB743", TO_4, |cluster| cluster.tell_operator(|spec| spec["suspend"] = true.into())),
-        ("MDB743", TO_2, |cluster| cluster.operator().condition("Updated", "False", "Updating", "Updating")),
-        ("MDB743", TO_4, |cluster| cluster.member(2).pod = Pod::Waiting { reason: "CrashLoopBackOff", message: "" }),
+        ("MDB774", TO_4, |cluster| cluster.tell_operator(|spec| spec["suspend"] = true.into())),
+        ("MDB774", TO_2, |cluster| cluster.operator().condition("Updated", "False", "Updating", "Updating")),
+        ("MDB774", TO_4, |cluster| cluster.member(2).pod = Pod::Waiting { reason: "CrashLoopBackOff", message: "" }),
         ("MDB745", &["scale", "db", "--replicas", "1", "-y"], |_| {}),
         ("MDB754", TO_2, |cluster| cluster.tell_operator(|spec| spec["replication"]["primary"]["podIndex"] = 2.into())),
         ("MDB747", &["scale", "db", "--replicas", "4", "--current-replicas", "5", "-y"], |_| {}),
@@ -89,7 +89,7 @@ async fn what_closes_the_safe_way_is_refused_and_nothing_is_told() {
         let run = run_quickly(&server, args).await;
         let (exit, told) = (run.exit, run.stdout.contains(code));
         // A pod that cannot be asked is not a refusal but a fact that is missing.
-        assert!(exit == 5 && told || code == "MDB743" && exit == 4, "{code}: {exit}\n{}{}", run.stdout, run.stderr);
+        assert!(exit == 5 && told || code == "MDB774" && exit == 4, "{code}: {exit}\n{}{}", run.stdout, run.stderr);
         assert_eq!((stands(&world).0, stands(&world).1), (3, 3), "{code}");
         assert!(!unfinished(&world));
     }
@@ -135,7 +135,7 @@ async fn what_comes_between_calls_it_off() {
     })
     .await;
     let run = played(&server, TO_5, 5).await;
-    assert!(run.stdout.contains("MDB744") && run.stdout.contains("Updating"), "{}", run.stdout);
+    assert!(run.stdout.contains("MDB775") && run.stdout.contains("Updating"), "{}", run.stdout);
     assert_eq!((stands(&world).0, stands(&world).1), (3, 3));
 }
 

@@ -17,8 +17,8 @@ use crate::model::names::Ordinal;
 use crate::model::version::Version;
 
 pub use manifest::{CONTAINER, HELPER_LABEL, SET_LABEL, Template};
-pub use seeder::{seeded, way_to};
 pub use plan::{Plan, inspections, recoveries, taken, unread};
+pub use seeder::{seeded, way_to};
 
 /// What a helper pod is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

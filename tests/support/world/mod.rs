@@ -24,8 +24,8 @@ mod operator;
 pub mod replication;
 pub mod rolling;
 mod sample;
-pub mod seeding;
 pub mod scaling;
+pub mod seeding;
 pub mod volumes;
 mod watches;
 

@@ -38,10 +38,10 @@ use super::{Beginning, Number, Wish};
 pub use back::set_back;
 pub(super) use back::{keeps, waits};
 pub use memo::{Scale, Volumes};
-pub(super) use seeding::unused;
-pub use seeding::{MADE_BY, claim};
 pub use operated::Operated;
 pub(super) use operated::{confirmed, settled, taken_back};
+pub(super) use seeding::unused;
+pub use seeding::{MADE_BY, claim};
 
 pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
     let Some(number) = wish.number else { return Err(Why::Failed("no number of replicas is named".to_owned())) };

@@ -218,17 +218,17 @@ fn what_closes_the_safe_way_is_a_refusal_that_names_it() {
         ("MDB777", "pvc\", \"prune", |seen| claims(seen).push(named("data-db-4"))),
         ("MDB777", "\"delete\", \"pvc\", \"db-pb-scaleout\"", |seen| claims(seen).push(named("db-pb-scaleout"))),
         ("MDB777", "physicalbackups.k8s.mariadb.com", |seen| backups(seen).push(backup("JobComplete"))),
-        ("MDB743", "\"unsuspend\"", |seen| view_of(seen).spec.suspended = true),
-        ("MDB743", "Updated", |seen| says(seen, "Updated", false, "Updating")),
-        ("MDB743", "ScaleOutError", |seen| says(seen, "ScaledOut", false, "ScaleOutError")),
-        ("MDB743", "ResizingStorage", |seen| says(seen, "StorageResized", false, "ResizingStorage")),
-        ("MDB743", "ReplicaRecovering", |seen| says(seen, "ReplicaRecovered", false, "ReplicaRecovering")),
-        ("MDB743", "move from db-0 to db-1", |seen| view_of(seen).spec.primary_index = Some(Ordinal(1))),
-        ("MDB743", "ReplicationConfigured of MariaDB db: not there", |seen| {
+        ("MDB774", "\"unsuspend\"", |seen| view_of(seen).spec.suspended = true),
+        ("MDB774", "Updated", |seen| says(seen, "Updated", false, "Updating")),
+        ("MDB774", "ScaleOutError", |seen| says(seen, "ScaledOut", false, "ScaleOutError")),
+        ("MDB774", "ResizingStorage", |seen| says(seen, "StorageResized", false, "ResizingStorage")),
+        ("MDB774", "ReplicaRecovering", |seen| says(seen, "ReplicaRecovered", false, "ReplicaRecovering")),
+        ("MDB774", "move from db-0 to db-1", |seen| view_of(seen).spec.primary_index = Some(Ordinal(1))),
+        ("MDB774", "ReplicationConfigured of MariaDB db: not there", |seen| {
             view_of(seen).status.conditions.retain(|condition| condition.name != "ReplicationConfigured");
         }),
-        ("MDB743", "db-2 is not Ready", |seen| seen.members.get_mut(&Ordinal(2)).unwrap().pod.as_mut().unwrap().ready = false),
-        ("MDB743", "{\\\"spec\\\":{\\\"replicas\\\":3}}", |seen| view_of(seen).spec.replicas = 4),
+        ("MDB774", "db-2 is not Ready", |seen| seen.members.get_mut(&Ordinal(2)).unwrap().pod.as_mut().unwrap().ready = false),
+        ("MDB774", "{\\\"spec\\\":{\\\"replicas\\\":3}}", |seen| view_of(seen).spec.replicas = 4),
     ];
     for (code, words, change) in outwards {
         let mut seen = operated();
@@ -265,10 +265,10 @@ fn what_fails_is_called_off_at_once_and_said() {
         operation.begin(&step, noon());
         view_of(&mut seen).spec.replicas = 3;
         let refusal = next(&seen, &operation).unwrap_err();
-        assert!(refusal.starts_with("MDB744") && refusal.contains(words), "{refusal}");
+        assert!(refusal.starts_with("MDB775") && refusal.contains(words), "{refusal}");
         operation.memo.operated.as_mut().unwrap().adopt(&seen);
         let again = next(&seen, &operation);
-        assert!(again.is_ok() || !again.unwrap_err().starts_with("MDB744"), "whoever goes on has seen to it");
+        assert!(again.is_ok() || !again.unwrap_err().starts_with("MDB775"), "whoever goes on has seen to it");
     }
 }
 
@@ -292,7 +292,7 @@ fn the_safe_way_is_looked_at_again_before_each_replica() {
     assert!(refusal.starts_with("MDB777") && refusal.contains("\"abort\""), "{refusal}");
     let mut suspended = seen.clone();
     view_of(&mut suspended).spec.suspended = true;
-    assert!(next(&suspended, &operation).unwrap_err().starts_with("MDB743"));
+    assert!(next(&suspended, &operation).unwrap_err().starts_with("MDB774"));
     let mut other = seen.clone();
     view_of(&mut other).spec.replicas = 7;
     assert!(next(&other, &operation).unwrap_err().starts_with("MDB712"));
