@@ -224,7 +224,7 @@ async fn a_member_that_does_not_join_keeps_the_next_one_running() {
     let world = galera(false);
     world.lock().cluster("db").rolling.lost.insert(2);
     let server = serve(&world, &Fates::default()).await;
-    let run = run_quickly(&server, &to(NEWER, &["--timeout", "2s"])).await;
+    let run = run_quickly(&server, &to(NEWER, &["--timeout", "8s"])).await;
     assert_eq!(run.exit, 6, "{}{}", run.stdout, run.stderr);
     assert_eq!(rollout(&world), (vec![OLD.into(), OLD.into(), NEWER.into()], NEWER.into(), 2));
 }
@@ -257,7 +257,9 @@ async fn a_budget_that_allows_nobody_to_go_is_waited_for() {
     world.lock().cluster("db").disruptions_allowed = 0;
     let server = serve(&world, &Fates::default()).await;
     let later = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while world.lock().held_back == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         assert!((0..3).all(|ordinal| world.lock().cluster("db").member(ordinal).remade == 0));
         world.lock().cluster("db").disruptions_allowed = 1;
     };

@@ -351,6 +351,7 @@ impl Shared {
                 let allowed =
                     world.clusters.iter().any(|cluster| name.starts_with(&cluster.name) && cluster.disruptions_allowed > 0);
                 if !allowed {
+                    world.held_back += u32::from(request.query("dryRun").is_none());
                     return Some(Answer::error(429, "Cannot evict pod as it would violate the pod's disruption budget."));
                 }
                 let options = body()["deleteOptions"].clone();

@@ -82,8 +82,10 @@ impl Helpers {
         };
         let state = if ended { json!({"terminated": {"exitCode": 0}}) } else { json!({"running": {}}) };
         let mut status = json!({"phase": if ended { "Succeeded" } else { "Running" },
-            "podIP": seeding::address(ordinal(job)),
             "containerStatuses": [{"name": "helper", "image": "i", "imageID": "i@sha256:1", "state": state}]});
+        if job["metadata"]["labels"]["kubectl-mariadb/helper"] == "seed" {
+            status["podIP"] = seeding::address(ordinal(job));
+        }
         let image = job["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap();
         if self.unpullable.contains(image) {
             let state = json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}});

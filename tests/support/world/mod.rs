@@ -58,6 +58,8 @@ pub struct World {
     /// One more ends every watch with 410.
     pub expiries: u32,
     pub told: watches::Told,
+    /// How often a budget refused an eviction.
+    pub held_back: u32,
     /// What a pod answers to a statement; without a pod's name, what all answer.
     pub replies: BTreeMap<(String, String), client::Reply>,
     /// Every statement that a server got, and which.

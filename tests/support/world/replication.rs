@@ -112,7 +112,10 @@ impl Replication {
     /// A server that does not run yet, on a copy of another one's data; whatever was there is gone.
     pub fn copy(&mut self, ordinal: u32, of: u32) {
         let (binlog, applied) = (self.servers[&of].binlog.clone(), self.servers[&of].applied.clone());
-        self.servers.insert(ordinal, Server { running: false, read_only: false, channel: None, binlog, applied });
+        self.servers.insert(
+            ordinal,
+            Server { running: false, server_id: server_id(ordinal), read_only: false, channel: None, binlog, applied },
+        );
     }
 
     pub fn follow(&mut self, ordinal: u32, source: u32) {
