@@ -70,9 +70,12 @@ async fn replicas_come_and_go_one_at_a_time_through_the_object() {
     assert_eq!(stands(&world), of(4));
 }
 
+/// The code that is to be told, what is asked for, and what is so before.
+type Change = (&'static str, &'static [&'static str], fn(&mut Cluster));
+
 #[tokio::test]
 async fn what_closes_the_safe_way_is_refused_and_nothing_is_told() {
-    let changes: [(&str, &[&str], fn(&mut Cluster)); 7] = [
+    let changes: [Change; 7] = [
         ("MDB776", TO_4, |cluster| cluster.tell_operator(|spec| drop(spec["replication"]["replica"].take()))),
         ("MDB774", TO_4, |cluster| cluster.tell_operator(|spec| spec["suspend"] = true.into())),
         ("MDB774", TO_2, |cluster| cluster.operator().condition("Updated", "False", "Updating", "Updating")),

@@ -103,7 +103,7 @@ impl Run<'_> {
     pub async fn carry_out(&self, held: &mut Held<'_>, tell: &mut dyn FnMut(&Event<'_>)) -> End {
         let mut progress = Progress::new();
         loop {
-            match self.once(held, &mut progress, tell).await {
+            match Box::pin(self.once(held, &mut progress, tell)).await {
                 Ok(()) => {}
                 Err(end) => return end,
             }
@@ -119,7 +119,7 @@ impl Run<'_> {
         let Some(operation) = held.journal.current.clone() else { return Err(End::TakenOver) };
         let seen = self.look(held, &operation, progress).await?;
         let Some(seen) = seen else { return Ok(()) };
-        let operation = self.notice(held, operation, &seen).await?;
+        let operation = Box::pin(self.notice(held, operation, &seen)).await?;
         let stop = self.interrupts.get() > 0 || operation.stop_asked;
         if stop && !progress.told {
             progress.told = true;
@@ -137,7 +137,7 @@ impl Run<'_> {
                 Err(self.refused(held, &operation, refusal, seen.taken).await)
             }
             Ok(Decision::Done | Decision::Refuse(_)) => Ok(()),
-            Ok(Decision::Go(plan)) => self.go(held, progress, &operation, &seen, &plan, tell).await,
+            Ok(Decision::Go(plan)) => Box::pin(self.go(held, progress, &operation, &seen, &plan, tell)).await,
         }
     }
 
@@ -173,7 +173,7 @@ impl Run<'_> {
         if let Some(Err(why)) = progress.first.as_ref().map(|first| confirmed(operation, first, seen)) {
             return self.wait(held, progress, seen, &why, false, tell).await;
         }
-        self.step(held, progress, seen, plan, step, tell).await
+        Box::pin(self.step(held, progress, seen, plan, step, tell)).await
     }
 
     /// Writes down at once what no later look will show.

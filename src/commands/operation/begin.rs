@@ -124,7 +124,7 @@ fn whole(wish: &Wish, request: &Request, args: &Whole, process: &mut Process, pr
         let api = connect(&(&request.connection).into(), &desk.process.env, desk.process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), false).await?.showing_changes(args.write.show_requests);
         let target = target(&api, args.target.as_ref(), args.write.yes).await?;
-        begin(&mut desk, &api, &target, wish, args.gitops_paused).await
+        Box::pin(begin(&mut desk, &api, &target, wish, args.gitops_paused)).await
     };
     let answer = run_async(false, leave_at_the_second(signals, &interrupts, work));
     shown(answer, printer)
@@ -171,7 +171,7 @@ pub async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, wish: &Wish,
     if let Err(why) = take(&mut held, &set, &operation, clock).await {
         return told.not_taken(why);
     }
-    carry_out(desk, api, &told, &set, &mut held).await
+    Box::pin(carry_out(desk, api, &told, &set, &mut held)).await
 }
 
 /// What is found once that has come which comes by itself, or the wait for it, if it was too long.
@@ -185,7 +185,7 @@ async fn awaited(
     let mut told = String::new();
     let mut hidden: Option<Instant> = None;
     loop {
-        let found = preparation.prepare(set, &held.journal).await?;
+        let found = Box::pin(preparation.prepare(set, &held.journal)).await?;
         let (why, limit, then) = match found {
             Prepared::Wait { why, limit, then } => {
                 hidden = None;

@@ -131,7 +131,7 @@ pub async fn carry_out(
             printer.brief(|out| progress.tell(out));
             printer.value(&progress);
         };
-        match run.carry_out(held, &mut tell).await {
+        match Box::pin(run.carry_out(held, &mut tell)).await {
             // It was to find out what to do: that is confirmed, too.
             End::Changed(plan) if recovers(held) => {
                 if confirm(desk, told, &plan).await?.is_some() {

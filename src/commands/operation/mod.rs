@@ -48,7 +48,7 @@ fn go_on(request: &Request, args: &Going, abort: bool, process: &mut Process, pr
         let api = connect(&(&request.connection).into(), &desk.process.env, desk.process.home.as_deref()).await?;
         let api = with_password(api, request.password_from.as_ref(), false).await?.showing_changes(args.write.show_requests);
         let target = target(&api, args.target.as_ref(), args.write.yes).await?;
-        resume(&mut desk, &api, &target, abort).await
+        Box::pin(resume(&mut desk, &api, &target, abort)).await
     };
     let answer = run_async(false, leave_at_the_second(signals, &interrupts, work));
     shown(answer, printer)
@@ -62,7 +62,7 @@ async fn resume(desk: &mut Desk<'_>, api: &Api, target: &Target, abort: bool) ->
         let same = held.journal.set_uid == set["metadata"]["uid"].as_str().unwrap_or_default();
         if !abort && same && rests(&get_stateful_set(api, &target.namespace, &target.name).await?, &held.journal) {
             // It ended well, at the partition it was told to; the rest of the rollout is a new operation.
-            return begin::begin(desk, api, target, &Goal::Upgrade.into(), false).await;
+            return Box::pin(begin::begin(desk, api, target, &Goal::Upgrade.into(), false)).await;
         }
         return Ok(Told::nothing_to_resume(target));
     };
@@ -78,8 +78,9 @@ async fn resume(desk: &mut Desk<'_>, api: &Api, target: &Target, abort: bool) ->
             return Ok(told.refused(&held_by(target, holder), true));
         }
     }
-    let found =
-        until_interrupted(desk.process.signals, left(api, target, desk.depth, &held.journal, abort)).await.map_err(untouched)?;
+    let found = until_interrupted(desk.process.signals, Box::pin(left(api, target, desk.depth, &held.journal, abort)))
+        .await
+        .map_err(untouched)?;
     let Left { mut operation, plan, confirmed, .. } = match found {
         Ok(left) => left,
         Err(refusal) => return Ok(told.refused(&refusal, true)),
@@ -98,7 +99,7 @@ async fn resume(desk: &mut Desk<'_>, api: &Api, target: &Target, abort: bool) ->
     if let Err(why) = held.write(|journal| journal.current = Some(Operation { beat: beat(journal), ..operation.clone() })).await {
         return told.not_taken(why);
     }
-    carry_out(desk, api, &told, &set, &mut held).await
+    Box::pin(carry_out(desk, api, &told, &set, &mut held)).await
 }
 
 /// The heartbeat goes on from where it was.

@@ -298,8 +298,7 @@ fn model_of_backups(stage: &Stage) -> Result<()> {
         },
     })])?;
     // The disks of this bed are those of its nodes: the new replica has to run where the backup lies, beside another one.
-    let from =
-        json!({"spec": {"affinity": {"antiAffinityEnabled": false}, "replication": {"replica": {"bootstrapFrom": {"physicalBackupTemplateRef": {"name": "db-model"}}}}}});
+    let from = json!({"spec": {"affinity": {"antiAffinityEnabled": false}, "replication": {"replica": {"bootstrapFrom": {"physicalBackupTemplateRef": {"name": "db-model"}}}}}});
     stage.cluster.kubectl(&["patch", "mariadb.k8s.mariadb.com", "db", "--type=merge", "-p", &from.to_string()])?;
     stage.cluster.wait_healthy(SOON).map(drop)
 }
