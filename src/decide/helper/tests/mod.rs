@@ -1,5 +1,7 @@
 //! Helper pods as they would be created, and the rules that they keep.
 
+mod seeder;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};

@@ -1,3 +1,4 @@
+mod seeding;
 mod stale;
 
 use std::collections::BTreeSet;
