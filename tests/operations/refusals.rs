@@ -76,6 +76,28 @@ async fn files_that_changed_since_the_stop_are_noticed() {
     assert!(world.lock().cluster("db").founder().is_none());
 }
 
+/// Somebody writes the set between the look and the question whether the API server would take the plan: it is looked at again.
+#[tokio::test]
+async fn what_changes_before_it_is_proven_is_looked_at_again() {
+    for (changes, exit) in [(1, 0), (u32::MAX, 1)] {
+        let world = World::with([cluster(false)]);
+        let (outside, left) = (world.clone(), Mutex::new(changes));
+        let server = Server::start(move |request| {
+            let mut left = left.lock().unwrap();
+            if *left > 0 && request.method == "PATCH" && request.path.contains("/statefulsets/") {
+                *left -= 1;
+                outside.lock().cluster("db").controller.generation += 1;
+            }
+            drop(left);
+            outside.answer(request)
+        })
+        .await;
+        let run = played(&server, STOP, exit).await;
+        assert_eq!(standing(&world), if exit == 0 { down() } else { runs(false) }, "{}", run.stderr);
+        assert!(exit == 0 || run.stderr.contains("it is gone"), "{}", run.stderr);
+    }
+}
+
 #[tokio::test]
 async fn a_change_from_outside_stops_it_and_is_not_overwritten() {
     let world = World::with([cluster(false)]);

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::api::connect::connect;
 use crate::api::secret::with_password;
+use crate::api::writes::Denied;
 use crate::carry_out::journal::Held;
 use crate::carry_out::operation::Event;
 use crate::carry_out::prepare::{Preparation, Prepared, operation, take, whole_set};
@@ -130,27 +131,37 @@ fn whole(wish: &Wish, request: &Request, args: &Whole, process: &mut Process, pr
     shown(answer, printer)
 }
 
+/// How often a plan is proven whose objects change between the look and the proof: an operator that has just found an outage writes
+/// its own object several times a second (25.10.4, seen).
+const PROOFS: u32 = 3;
+
 /// From a wish to its end: prepared, confirmed, carried out.
 pub async fn begin(desk: &mut Desk<'_>, api: &Api, target: &Target, wish: &Wish, gitops_paused: bool) -> Result<Answer, Failure> {
     let (clock, pace) = (desk.process.clock, desk.process.pace);
     let told = Told::of(target, wish, desk.flags.clone());
     let mut preparation = Preparation { api, target, wish, depth: desk.depth, pace, gitops_paused, waited: false };
     let (signals, dry_run) = (desk.process.signals, desk.write.dry_run != DryRun::None);
+    let mut proofs = 0;
     let first = async {
-        let set = whole_set(api, target).await?;
-        let held = Held::read(api, target, desk.holder.clone(), clock, pace.patience).await?;
-        let ready = match awaited(desk, &mut preparation, &set, &held).await? {
-            Prepared::Wait { why, limit, .. } if dry_run => return Ok(Err(told.would_wait(&why, limit))),
-            Prepared::Wait { why, limit, .. } => return Ok(Err(told.waited(&why, limit))),
-            Prepared::Nothing(why) => return Ok(Err(told.nothing(why))),
-            Prepared::Refused(refusal) => return Ok(Err(told.refused(&refusal, false))),
-            Prepared::Ready(ready) => ready,
-        };
-        let answers = match desk.write.dry_run {
-            DryRun::Client => Vec::new(),
-            DryRun::None | DryRun::Server => preparation.prove(&set, &ready).await,
-        };
-        Ok(Ok((set, held, ready, answers)))
+        loop {
+            let set = whole_set(api, target).await?;
+            let held = Held::read(api, target, desk.holder.clone(), clock, pace.patience).await?;
+            let ready = match awaited(desk, &mut preparation, &set, &held).await? {
+                Prepared::Wait { why, limit, .. } if dry_run => return Ok(Err(told.would_wait(&why, limit))),
+                Prepared::Wait { why, limit, .. } => return Ok(Err(told.waited(&why, limit))),
+                Prepared::Nothing(why) => return Ok(Err(told.nothing(why))),
+                Prepared::Refused(refusal) => return Ok(Err(told.refused(&refusal, false))),
+                Prepared::Ready(ready) => ready,
+            };
+            let answers = match desk.write.dry_run {
+                DryRun::Client => Vec::new(),
+                DryRun::None | DryRun::Server => preparation.prove(&set, &ready).await,
+            };
+            proofs += 1;
+            if proofs == PROOFS || !answers.iter().flatten().any(|answer| *answer == Err(Denied::Gone)) {
+                return Ok(Ok((set, held, ready, answers)));
+            }
+        }
     };
     let (set, mut held, ready, answers) = match until_interrupted(signals, first).await.map_err(untouched)? {
         Ok(found) => found,
