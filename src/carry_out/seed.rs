@@ -38,7 +38,7 @@ impl Hands<'_> {
         for template in &set.claim_templates {
             let model = read(self.api, Resource::Claims, namespace, &format!("{template}-{}", like.pod(&set.name))).await?;
             let asked = claim(self.set, template, &pod, &model, mark).map_err(Denied::Refused)?;
-            let name = asked["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let name = format!("{template}-{pod}");
             let stored = match create(self.api, Resource::Claims, namespace, &asked, dry_run).await {
                 Err(Denied::Exists) => {
                     let found = read(self.api, Resource::Claims, namespace, &name).await?;
@@ -50,7 +50,13 @@ impl Hands<'_> {
                 }
                 stored => stored?,
             };
-            made.insert(name, stored["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
+            if dry_run {
+                continue;
+            }
+            let uid = stored["metadata"]["uid"].as_str();
+            let uid =
+                uid.ok_or_else(|| Denied::Lost(format!("the answer of the API server names no uid of the claim {name}")))?;
+            made.insert(name, uid.to_owned());
         }
         Ok(made)
     }

@@ -115,6 +115,16 @@ impl Told<'_> {
     pub fn not_accepted(&self, answers: &[Option<Result<(), Denied>>]) -> Option<Failure> {
         let denied = answers.iter().flatten().find_map(|answer| answer.as_ref().err())?;
         let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
+        if *denied == Denied::Gone {
+            let text = format!(
+                "what this {} is about was changed again and again while it was looked at; nothing was changed by it",
+                self.goal.verb()
+            );
+            return Some(
+                Failure::new(kind, text)
+                    .hint("somebody or something writes it at this moment: run the command again in a minute"),
+            );
+        }
         let why = Why::from(denied.clone());
         let text = format!("the API server would not accept a step of this {}: {why}; nothing was changed", self.goal.verb());
         Some(

@@ -32,6 +32,17 @@ pub fn too_many(seen: &Snapshot, replicas: u32) -> Refusal {
     Refusal::new(&rules::NOT_SCALED, summary).because([format!("spec.ordinals.start: {}", seen.objects.stateful_set.start)])
 }
 
+/// Fewer replicas than a scale-in was to leave. Their volumes may be old by now: each new one gets a copy, by a command of its own.
+pub fn fewer_already(seen: &Snapshot, replicas: u32) -> Refusal {
+    let name = &seen.target.name;
+    let summary =
+        format!("{name} has fewer replicas by now than the {replicas} that this scale-in was to leave, and it adds none");
+    Refusal::new(&rules::NO_SEED, summary)
+        .because([format!("spec.replicas: {}", seen.objects.stateful_set.replicas)])
+        .plugin(&format!("operation abort {name}"))
+        .plugin(&format!("scale {name} --replicas {replicas}"))
+}
+
 /// What more or fewer pods would not make a larger or smaller cluster of (safety D2).
 pub fn not_scaled(seen: &Snapshot, topology: &Topology) -> Refusal {
     let name = &seen.target.name;

@@ -10,11 +10,14 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::stale::{self, Lying};
-use super::{Scale, arithmetic, around, seeding, whole};
+use super::{Scale, arithmetic, around, kind, seeding, whole};
 
 pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<Decision, Why> {
-    if let Some(seeding) = &scale.seeding {
-        return seeding::next(seen, memo, scale, seeding, now);
+    match (&scale.seeding, scale.history) {
+        (Some(seeding), _) => return seeding::next(seen, memo, scale, seeding, now),
+        // A scale-in of replicas, gone on with after somebody else has taken more away: nobody comes back by it without a copy.
+        (None, None) => return Ok(Decision::Refuse(kind::fewer_already(seen, scale.replicas))),
+        (None, Some(_)) => {}
     }
     if let Err(why) = whole(seen, scale, now) {
         return Ok(waits(seen, memo, now, why));

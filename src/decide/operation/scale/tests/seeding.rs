@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{begun, claims, ids, plan, to};
+use crate::decide::operation::plan::Range;
 use crate::decide::operation::scale::seeding::{MADE_BY, claim, unused};
 use crate::model::names::Ordinal;
 use crate::model::testing::healthy_replication;
@@ -30,6 +31,18 @@ fn a_claim_is_made_as_the_set_would_make_it_with_room_for_the_copy() {
     assert_eq!(made["spec"]["resources"]["requests"]["storage"], "8Gi");
     assert!(claim(&set(), "data", "db-3", &json!({}), "noon").is_err(), "a size that is not known is no size");
     assert!(claim(&set(), "logs", "db-3", &like, "noon").is_err());
+}
+
+#[test]
+fn a_scale_in_of_replicas_adds_none() {
+    let mut seen = healthy_replication();
+    let mut memo = begun(&to(2), &seen).unwrap();
+    // Somebody has taken away one more, and whoever goes on has been told.
+    seen.objects.stateful_set.replicas = 1;
+    memo.ranges = vec![Range::of(&seen.objects.stateful_set)];
+    seen.members.retain(|ordinal, _| ordinal.0 == 0);
+    let refused = plan(&seen, &memo).unwrap_err();
+    assert!(refused.starts_with("MDB749"), "{refused}");
 }
 
 #[test]
