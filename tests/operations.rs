@@ -11,6 +11,7 @@ use crate::support::world::{Cluster, Engine, Shared, World};
 
 mod cuts;
 mod grace;
+mod hold;
 mod operated;
 mod operator;
 mod rebuild;

@@ -118,11 +118,12 @@ impl Hands<'_> {
             Action::Convert { ordinal } if !dry_run => self.convert(seen, *ordinal).await?,
             Action::Open { ordinal } if !dry_run => Box::pin(open(self.api, &self.pod(set, *ordinal))).await?,
             Action::Close { ordinal } if !dry_run => Box::pin(close(self.api, &self.pod(set, *ordinal))).await?,
-            Action::Bootstrap { ordinal } => self.found(set, *ordinal, dry_run).await?,
+            Action::Bootstrap { ordinal, holds } => self.found(set, *ordinal, *holds, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
             // Of a dry run: the founder's pod is not made yet.
             Action::EndBootstrap { .. }
+            | Action::Hold { .. }
             | Action::Unflag { .. }
             | Action::Record { .. }
             | Action::Forget
@@ -307,8 +308,8 @@ impl Hands<'_> {
         Ok(Some(pods))
     }
 
-    async fn found(&self, set: &StatefulSet, ordinal: Ordinal, dry_run: bool) -> Result<(), Denied> {
-        let pod = bootstrap::pod(set, &self.set["spec"]["template"], ordinal).map_err(Denied::Refused)?;
+    async fn found(&self, set: &StatefulSet, ordinal: Ordinal, holds: bool, dry_run: bool) -> Result<(), Denied> {
+        let pod = bootstrap::pod(set, &self.set["spec"]["template"], ordinal, holds).map_err(Denied::Refused)?;
         match create(self.api, Resource::Pods, &set.namespace, &pod, dry_run).await {
             Err(Denied::Exists) => {
                 let name = bootstrap_name(&set.name, ordinal);

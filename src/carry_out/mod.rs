@@ -3,6 +3,7 @@
 pub mod act;
 pub mod grastate;
 pub mod helper;
+mod in_pod;
 pub mod journal;
 pub mod operation;
 pub mod prepare;

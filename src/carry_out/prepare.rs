@@ -138,6 +138,7 @@ impl Preparation<'_> {
                 Action::Record { .. }
                     | Action::Forget
                     | Action::EndBootstrap { .. }
+                    | Action::Hold { .. }
                     | Action::Unflag { .. }
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
@@ -150,7 +151,8 @@ impl Preparation<'_> {
         if matches!(self.wish.goal, Goal::Stop | Goal::Recover | Goal::Bootstrap) {
             // Before an election any ordinal is as good.
             let ordinal = ready.memo.founder.map_or(Ordinal(ready.memo.range.start), |founder| founder.ordinal);
-            answers.push(Some(Box::pin(hands.act(&Action::Bootstrap { ordinal }, &ready.seen, true)).await.map(drop)));
+            let found = Action::Bootstrap { ordinal, holds: self.wish.holds };
+            answers.push(Some(Box::pin(hands.act(&found, &ready.seen, true)).await.map(drop)));
         }
         answers
     }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::exec::{ExecEnd, exec_until};
-use crate::api::script::{self, LOADER, assignments};
+use crate::api::script;
 use crate::api::writes::{Denied, Resource, create, read};
 use crate::api::{Api, Password, PodRef};
 use crate::decide::helper::{CONTAINER, Kind, seeded, way_to};
@@ -15,13 +14,11 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::act::Hands;
+use super::in_pod::{self, Broken, DONE, run};
 
 const DONOR: &str = include_str!("donor.sh");
 /// A few lines of a file.
 const FOLLOWS: Duration = Duration::from_secs(20);
-const MAX_OUTPUT: usize = 1 << 20;
-/// The last line of what the donor says.
-const DONE: &str = "kubectl-mariadb: given";
 
 impl Hands<'_> {
     /// Makes the claims of `ordinal`, each as large as that of `like`. Those that an earlier attempt made are taken as they are.
@@ -97,8 +94,8 @@ struct Follows(Vec<u8>);
 impl Giver<'_> {
     fn script(&self, settings: &[(&str, &str)], call: &str) -> String {
         let given = self.api.password().map(Password::reveal).unwrap_or_default();
-        let own = [("given", given), ("given_user", ""), ("home", self.datadir), ("done", DONE)];
-        let mut script = assignments(&[&own, settings].concat());
+        let own = [("given", given), ("given_user", ""), ("home", self.datadir)];
+        let mut script = in_pod::settings(&[&own, settings].concat());
         script::append(&mut script, script::CLIENT);
         script::append(&mut script, DONOR);
         script.push_str(call);
@@ -108,8 +105,8 @@ impl Giver<'_> {
 
     async fn follows(&self) -> Result<Follows, Denied> {
         let script = self.script(&[], "follows");
-        let told = exec_until(self.api, &self.pod, &LOADER, script.as_bytes(), DONE, FOLLOWS, MAX_OUTPUT).await;
-        let stdout = complete(&self.pod.name, told).map_err(|why| Denied::Refused(why.to_string()))?;
+        let told = run(self.api, &self.pod, script.as_bytes(), FOLLOWS).await;
+        let stdout = told.map_err(|broken| Denied::Refused(broken.why(&self.pod.name).to_string()))?;
         let end = format!("\n{DONE}\n");
         let file = stdout.strip_suffix(end.as_bytes()).filter(|file| !file.is_empty());
         let file = file.ok_or_else(|| Denied::Lost(format!("{} did not tell what it replicates from", self.pod.name)))?;
@@ -122,16 +119,18 @@ impl Giver<'_> {
         let ip = taker.ip.ok_or_else(|| Why::Failed(format!("{} has no address", taker.name)))?;
         hand_over(self.api, &to, self.datadir, follows).await?;
         let script = self.script(&[("to", &way_to(&ip))], "give");
-        let told = exec_until(self.api, &self.pod, &LOADER, script.as_bytes(), DONE, Kind::Seed.lifetime(), MAX_OUTPUT).await;
-        // A connection that broke says nothing about the copy: it may be going on.
-        if let ExecEnd::Lost(_) = told { Ok(()) } else { complete(&self.pod.name, told).map(drop) }
+        match run(self.api, &self.pod, script.as_bytes(), Kind::Seed.lifetime()).await {
+            // A connection that broke says nothing about the copy: it may be going on.
+            Ok(_) | Err(Broken::Lost(_)) => Ok(()),
+            Err(broken) => Err(broken.why(&self.pod.name)),
+        }
     }
 }
 
 /// Writes the file beside the copy that is about to come. Its size ends it: older exec protocols cannot say that stdin ends.
 async fn hand_over(api: &Api, to: &PodRef, datadir: &str, follows: &Follows) -> Result<(), Why> {
     let seed = format!("{datadir}/.kubectl-mariadb-seed");
-    let mut script = assignments(&[("seed", &seed), ("size", &follows.0.len().to_string()), ("done", DONE)]).into_bytes();
+    let mut script = in_pod::settings(&[("seed", &seed), ("size", &follows.0.len().to_string())]).into_bytes();
     script.extend_from_slice(
         b"umask 077\n\
           while [ ! -d \"$seed\" ]; do sleep 0.2; done\n\
@@ -139,20 +138,5 @@ async fn hand_over(api: &Api, to: &PodRef, datadir: &str, follows: &Follows) -> 
           --go\n",
     );
     script.extend_from_slice(&follows.0);
-    let told = exec_until(api, to, &LOADER, &script, DONE, FOLLOWS, MAX_OUTPUT).await;
-    complete(&to.name, told).map(drop)
-}
-
-/// What was said by a script that came to its end.
-fn complete(pod: &str, end: ExecEnd) -> Result<Vec<u8>, Why> {
-    match end {
-        ExecEnd::Complete { stdout } => Ok(stdout),
-        ExecEnd::Exited { code, stderr, .. } => {
-            let said = String::from_utf8_lossy(&stderr);
-            let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty() && *line != ".").collect();
-            let last = lines[lines.len().saturating_sub(3)..].join("; ");
-            Err(Why::Failed(format!("{pod}: {last} (exit code {code})")))
-        }
-        ExecEnd::Refused(why) | ExecEnd::Lost(why) => Err(Why::Failed(format!("{pod}: {why}"))),
-    }
+    run(api, to, &script, FOLLOWS).await.map(drop).map_err(|broken| broken.why(&to.name))
 }

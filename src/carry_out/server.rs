@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use crate::api::exec::{ExecEnd, exec_until};
-use crate::api::script::{self, LOADER, assignments};
+use crate::api::script;
 use crate::api::sql::client::{Login, Session, Told};
 use crate::api::writes::Denied;
 use crate::api::{Api, Password, PodRef};
 use crate::model::fact::Why;
 
+use super::in_pod::{run, settings};
+
 /// Every table is checked: the time grows with their number.
 const CONVERSION: Duration = Duration::from_secs(1800);
 /// `SET GLOBAL read_only` waits for statements that hold the global lock.
 const OPENING: Duration = Duration::from_secs(20);
-const MAX_OUTPUT: usize = 1 << 20;
-const DONE: &str = "kubectl-mariadb: converted";
 
 /// Without binary log and without replication to other members, as the program itself does it: every server has its own
 /// system tables. The record of it must be readable for the server's own account.
@@ -40,20 +39,11 @@ echo "$done"
 /// [`Denied`].
 pub(super) async fn convert(api: &Api, pod: &PodRef, datadir: &str) -> Result<(), Denied> {
     let given = api.password().map(Password::reveal).unwrap_or_default();
-    let mut script = assignments(&[("given", given), ("given_user", ""), ("home", datadir), ("done", DONE)]);
+    let mut script = settings(&[("given", given), ("given_user", ""), ("home", datadir)]);
     script::append(&mut script, script::CLIENT);
     script.push_str(CONVERT);
-    match exec_until(api, pod, &LOADER, script.as_bytes(), DONE, CONVERSION, MAX_OUTPUT).await {
-        ExecEnd::Complete { .. } | ExecEnd::Exited { code: 0, .. } => Ok(()),
-        ExecEnd::Exited { code, stderr, .. } => {
-            let said = String::from_utf8_lossy(&stderr);
-            let last: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-            let last = last[last.len().saturating_sub(3)..].join("; ");
-            Err(Denied::Refused(format!("mariadb-upgrade in {} ended with exit code {code}: {last}", pod.name)))
-        }
-        ExecEnd::Refused(why) => Err(Denied::Lost(format!("it did not run: {why}"))),
-        ExecEnd::Lost(why) => Err(Denied::Lost(why.to_string())),
-    }
+    let converted = run(api, pod, script.as_bytes(), CONVERSION).await;
+    converted.map(drop).map_err(|broken| broken.denied(&format!("mariadb-upgrade in {}", pod.name)))
 }
 
 /// Lets the server of `pod` take writes.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use crate::api::exec::{ExecEnd, exec_until};
-use crate::api::script::{LOADER, assignments};
 use crate::api::writes::Denied;
 use crate::api::{Api, PodRef};
 
+use super::in_pod::{run, settings};
+
 const LIMIT: Duration = Duration::from_secs(20);
-const MAX_OUTPUT: usize = 4096;
-const DONE: &str = "kubectl-mariadb: written";
 /// In place, and without emptying it first: the server goes on writing into this very file.
 const SCRIPT: &str = r#"file=$datadir/grastate.dat
 state=$(sed 's/^\(safe_to_bootstrap:[[:space:]]*\)1/\10/' "$file") && printf '%s' "$state" 1<>"$file" && echo "$done"
@@ -21,14 +19,7 @@ state=$(sed 's/^\(safe_to_bootstrap:[[:space:]]*\)1/\10/' "$file") && printf '%s
 /// # Errors
 /// [`Denied`].
 pub(super) async fn unflag(api: &Api, pod: &PodRef, datadir: &str) -> Result<(), Denied> {
-    let script = format!("{}{SCRIPT}", assignments(&[("datadir", datadir), ("done", DONE)]));
-    match exec_until(api, pod, &LOADER, script.as_bytes(), DONE, LIMIT, MAX_OUTPUT).await {
-        ExecEnd::Complete { .. } | ExecEnd::Exited { code: 0, .. } => Ok(()),
-        ExecEnd::Exited { code, stderr, .. } => {
-            let said = String::from_utf8_lossy(&stderr);
-            Err(Denied::Refused(format!("grastate.dat cannot be written (exit code {code}): {}", said.trim())))
-        }
-        ExecEnd::Refused(why) => Err(Denied::Lost(format!("it did not run: {why}"))),
-        ExecEnd::Lost(why) => Err(Denied::Lost(why.to_string())),
-    }
+    let script = format!("{}{SCRIPT}", settings(&[("datadir", datadir)]));
+    let written = run(api, pod, script.as_bytes(), LIMIT).await;
+    written.map(drop).map_err(|broken| broken.denied(&format!("writing grastate.dat of {}", pod.name)))
 }

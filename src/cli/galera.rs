@@ -22,11 +22,34 @@ pub enum GaleraVerb {
     /// Looks first: a whole cluster needs nothing, one that heals by itself is waited for. Otherwise every pod is stopped, every data directory is read, positions that no file tells are recovered, and one member is elected; then it asks once more, and lets that one found the cluster and the others join it one by one. It refuses beside any server that is or may be Primary, between two histories, and where somebody may hold rows that nobody else has.
     ///
     /// With -y both questions are answered with yes; a choice that would lose anything is never made.
-    Recover(Whole),
+    Recover(Recover),
     /// Let the pod that you choose found a cluster of which no server runs on
     ///
     /// As `galera recover`, but whom you name is the one, if its data directory is whole. What the others hold more is named and needs --accept-data-loss: they take its data. Never beside a server that is or may be Primary, and never from half a copy.
-    Bootstrap(OfPod),
+    Bootstrap(Bootstrap),
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Recover {
+    #[command(flatten)]
+    pub hold: Hold,
+    #[command(flatten)]
+    pub whole: Whole,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Bootstrap {
+    #[command(flatten)]
+    pub hold: Hold,
+    #[command(flatten)]
+    pub one: OfPod,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Hold {
+    /// Stop when one member has founded the cluster, with no client led to it, so that you can look at its data; `operation resume` goes on
+    #[arg(long, help_heading = "Changes")]
+    pub hold_traffic: bool,
 }
 
 /// What the files of every member say, and which member may be started first

@@ -5,10 +5,10 @@ use futures::stream::{self, StreamExt as _};
 use super::*;
 use crate::support::world::controller::FounderEnds;
 
-const RECOVER: &[&str] = &["galera", "recover", "db", "-y"];
+pub(super) const RECOVER: &[&str] = &["galera", "recover", "db", "-y"];
 
 /// All were killed at one moment, db-2 some transactions behind; nobody comes up by itself.
-fn outage(ordered: bool) -> Shared {
+pub(super) fn outage(ordered: bool) -> Shared {
     let mut cluster = cluster(ordered);
     cluster.as_galera().behind(2, 3);
     cluster.as_galera().kill(&[0, 1, 2]);

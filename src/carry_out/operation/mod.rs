@@ -55,6 +55,12 @@ pub enum End {
     Stopped {
         after: Option<String>,
     },
+    /// One member has founded the cluster, and nobody is led to it until whoever looks at it goes on.
+    OnHold {
+        founder: Ordinal,
+        /// The one that runs its server.
+        container: String,
+    },
     Refused(Refusal),
     /// What is left is not what was confirmed.
     Changed(Plan),

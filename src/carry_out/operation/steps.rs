@@ -56,7 +56,7 @@ impl Run<'_> {
             other => other,
         };
         match acted {
-            Ok(learned) => self.acted(held, step, &learned).await,
+            Ok(learned) => self.acted(held, seen, step, &learned).await,
             Err(denied) => self.denied(held, progress, step, denied, tell).await,
         }
     }
@@ -75,7 +75,7 @@ impl Run<'_> {
     }
 
     /// A step that was carried out, and what is kept of it.
-    async fn acted(&self, held: &mut Held<'_>, step: &Step, learned: &Learned) -> Result<(), End> {
+    async fn acted(&self, held: &mut Held<'_>, seen: &Snapshot, step: &Step, learned: &Learned) -> Result<(), End> {
         if let (Some((_, to)), Some(operation)) = (step.act.range(), &mut held.journal.current) {
             // Written with the next change. From here on the value before is somebody else's, too.
             operation.memo.ranges = vec![to];
@@ -98,7 +98,14 @@ impl Run<'_> {
         }
         let who = held.holder().who.clone();
         let kept = held.write(|journal| keep(journal, &who, step, learned));
-        kept.await.map_err(unwritten)
+        kept.await.map_err(unwritten)?;
+        match step.act {
+            Action::Hold { ordinal } => {
+                let container = seen.objects.stateful_set.layout.container.clone();
+                Err(leave(held, End::OnHold { founder: ordinal, container }).await)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A write that was not made, or may have been: look, never just repeat.
@@ -197,10 +204,11 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
             journal.stopped = None;
         }
         Action::Elect { founder } => memo.founder = Some(*founder),
+        Action::Hold { .. } => memo.recovery.held = true,
         Action::BeginAgain { .. } => {
             memo.closed.clear();
             (memo.founder, memo.founded, memo.begun_again) = (None, false, true);
-            memo.recovery = Recovery { choice: memo.recovery.choice.take(), ..Recovery::default() };
+            memo.recovery = Recovery { choice: memo.recovery.choice.take(), holds: memo.recovery.holds, ..Recovery::default() };
             operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
         }
         Action::Write { ordinal, change, .. } => {

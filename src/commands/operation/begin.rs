@@ -14,6 +14,7 @@ use crate::carry_out::journal::Held;
 use crate::carry_out::operation::Event;
 use crate::carry_out::prepare::{Preparation, Prepared, operation, take, whole_set};
 use crate::cli::Request;
+use crate::cli::galera::{Bootstrap, Recover};
 use crate::cli::operation::{OfPod, Rebuild, Restart, Scale, Upgrade, Whole};
 use crate::cli::write::DryRun;
 use crate::decide::operation::plan::{Loss, Refusal};
@@ -50,8 +51,9 @@ pub fn unsuspend(request: &Request, args: &Whole, process: &mut Process, printer
 }
 
 /// `galera recover`.
-pub fn recover(request: &Request, args: &Whole, process: &mut Process, printer: &mut Printer) -> Exit {
-    whole(&Goal::Recover.into(), request, args, process, printer)
+pub fn recover(request: &Request, args: &Recover, process: &mut Process, printer: &mut Printer) -> Exit {
+    let wish = Wish { holds: args.hold.hold_traffic, ..Goal::Recover.into() };
+    whole(&wish, request, &args.whole, process, printer)
 }
 
 /// `scale`.
@@ -105,8 +107,9 @@ fn no_member(pod: &str, printer: &mut Printer) -> Exit {
 }
 
 /// `galera bootstrap`.
-pub fn bootstrap(request: &Request, args: &OfPod, process: &mut Process, printer: &mut Printer) -> Exit {
-    of_pod(Goal::Bootstrap.into(), request, args, process, printer)
+pub fn bootstrap(request: &Request, args: &Bootstrap, process: &mut Process, printer: &mut Printer) -> Exit {
+    let wish = Wish { holds: args.hold.hold_traffic, ..Goal::Bootstrap.into() };
+    of_pod(wish, request, &args.one, process, printer)
 }
 
 /// A command about one pod.

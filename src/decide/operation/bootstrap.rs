@@ -8,6 +8,8 @@ use crate::model::names::Ordinal;
 
 use super::founding::bootstrap_name;
 
+/// A condition that nobody sets: the pod with this gate is never Ready, and no Service but the members' own leads to it.
+const GATE: &str = "kubectl-mariadb/traffic";
 /// Marks the bootstrap pod; the value is the set's name.
 pub const LABEL: &str = "kubectl-mariadb/bootstrap";
 /// Holds the switch, as the server's configuration writes it.
@@ -21,11 +23,11 @@ const VOLUME: &str = "kubectl-mariadb-bootstrap";
 const CHART_SWITCH: &str = "MARIADB_GALERA_CLUSTER_BOOTSTRAP";
 
 /// The pod, made from the set's own template: the same containers, the name by which the others find it, the volumes of its
-/// ordinal. No StatefulSet adopts a pod of this name, and nothing starts its containers again.
+/// ordinal. No StatefulSet adopts a pod of this name, and nothing starts its containers again. `holds`: it is never Ready.
 ///
 /// # Errors
 /// Why it cannot be made, as one sentence.
-pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Value, String> {
+pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal, holds: bool) -> Result<Value, String> {
     let own = ordinal.pod(&set.name);
     let mut labels = template["metadata"]["labels"].clone();
     if !labels.is_object() {
@@ -44,6 +46,10 @@ pub fn pod(set: &StatefulSet, template: &Value, ordinal: Ordinal) -> Result<Valu
     spec["hostname"] = json!(own);
     spec["subdomain"] = json!(set.service_name);
     spec["volumes"] = json!(volumes(set, &spec, &own));
+    if holds {
+        let gates = spec["readinessGates"].as_array().into_iter().flatten().cloned();
+        spec["readinessGates"] = gates.chain([json!({"conditionType": GATE})]).collect();
+    }
     for kind in ["containers", "initContainers"] {
         spec.get_mut(kind).and_then(Value::as_array_mut).into_iter().flatten().for_each(|container| name_as(container, &own));
     }
@@ -139,7 +145,7 @@ mod tests {
                 "volumes": [{"name": "config", "configMap": {"name": "db"}}], "terminationGracePeriodSeconds": 60,
             },
         });
-        let pod = pod(&set, &template, Ordinal(0)).unwrap();
+        let pod = pod(&set, &template, Ordinal(0), false).unwrap();
         assert_eq!(Ordinal::of_pod("db", pod["metadata"]["name"].as_str().unwrap()), None, "a set would adopt it");
         assert_eq!(pod["metadata"]["labels"]["app"], "db");
         assert_eq!((&pod["spec"]["hostname"], &pod["spec"]["restartPolicy"]), (&json!("db-0"), &json!("Never")));
@@ -150,7 +156,9 @@ mod tests {
         assert!(pod["metadata"]["ownerReferences"][0]["controller"].is_null(), "it would be a member");
         assert!(pod["spec"].as_object().unwrap().values().all(|value| !value.is_null()), "{pod:#}");
         let none = json!({"metadata": {"labels": {}}, "spec": {"containers": []}});
-        assert!(super::pod(&set, &none, Ordinal(0)).is_err());
+        assert!(super::pod(&set, &none, Ordinal(0), false).is_err());
+        let gates = &super::pod(&set, &template, Ordinal(0), true).unwrap()["spec"]["readinessGates"];
+        assert_eq!((&pod["spec"]["readinessGates"], gates), (&Value::Null, &json!([{"conditionType": GATE}])));
     }
 
     #[test]
@@ -162,7 +170,7 @@ mod tests {
         let no = json!({"name": CHART_SWITCH, "value": "no"});
         let container = json!({"name": set.layout.container, "env": [name, address, no]});
         let template = json!({"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [container]}});
-        let pod = pod(&set, &template, Ordinal(1)).unwrap();
+        let pod = pod(&set, &template, Ordinal(1), false).unwrap();
         let yes = json!({"name": CHART_SWITCH, "value": "yes"});
         assert_eq!(pod["spec"]["containers"][0]["env"], json!([{"name": "MY_POD_NAME", "value": "db-1"}, address, yes]));
         assert!(pod["spec"]["containers"][0]["volumeMounts"].is_null(), "the image reads no such folder");

@@ -15,6 +15,7 @@ use crate::model::snapshot::Snapshot;
 use crate::model::wsrep::ClusterStatus;
 
 use super::gates::{AGREE, JOIN, LEAVE, galera, leaving, together, wait};
+use super::hold::hold;
 use super::memo::{Founder, Memo};
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::recover::reading;
@@ -199,8 +200,11 @@ pub(super) fn founding(seen: &Snapshot, memo: &Memo, founder: Founder, now: Rang
         steps.push(Step::range(format!("set {first} apart"), say, now, idle));
     }
     let pod = bootstrap_name(&seen.target.name, founder.ordinal);
-    let say = format!("found the cluster in the pod {pod} on the volume of {first}; clients reach it when it is Ready");
-    steps.push(Step::new(format!("found in {pod}"), say, Action::Bootstrap { ordinal: founder.ordinal }).without_return());
+    let holds = memo.recovery.holds;
+    let clients = if holds { "no client is led to it (--hold-traffic)" } else { "clients reach it when it is Ready" };
+    let say = format!("found the cluster in the pod {pod} on the volume of {first}; {clients}");
+    let found = Action::Bootstrap { ordinal: founder.ordinal, holds };
+    steps.push(Step::new(format!("found in {pod}"), say, found).without_return());
     steps.extend(joining(seen, memo, founder, 0));
     steps
 }
@@ -209,6 +213,9 @@ pub(super) fn founding(seen: &Snapshot, memo: &Memo, founder: Founder, now: Rang
 fn joining(seen: &Snapshot, memo: &Memo, founder: Founder, joined: u32) -> Vec<Step> {
     let first = seen.pod_name(founder.ordinal);
     let mut steps = Vec::new();
+    if joined == 0 {
+        steps.extend(hold(seen, memo, founder.ordinal));
+    }
     for joined in joined..others(memo, founder) {
         let (from, to) = (beside(memo, founder, joined), beside(memo, founder, joined + 1));
         let ordinal = Ordinal(from.start + joined);

@@ -189,9 +189,17 @@ pub fn changed_outside(seen: &Snapshot, memo: &Memo) -> Option<Decision> {
 fn other_range(seen: &Snapshot, memo: &Memo, now: Range) -> Refusal {
     let wrote = memo.ranges.last().copied().unwrap_or(memo.range);
     let told = |range: Range| format!("replicas {}, ordinals.start {}", range.replicas, range.start);
-    Refusal::new(
+    let name = &seen.target.name;
+    let refusal = Refusal::new(
         &rules::CHANGED_OUTSIDE,
-        format!("somebody else changed the StatefulSet {} meanwhile; nothing was overwritten", seen.target.name),
+        format!("somebody else changed the StatefulSet {name} meanwhile; nothing was overwritten"),
     )
-    .because([format!("this operation wrote: {}", told(wrote)), format!("the set says now: {}", told(now))])
+    .because([format!("this operation wrote: {}", told(wrote)), format!("the set says now: {}", told(now))]);
+    // The way on for whoever finds that it was a mistake.
+    let refusal = if now.start == wrote.start {
+        refusal.kubectl(&format!("scale statefulset/{name} --replicas={}", wrote.replicas))
+    } else {
+        refusal
+    };
+    refusal.plugin(&format!("operation resume {name}"))
 }

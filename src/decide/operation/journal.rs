@@ -153,7 +153,7 @@ impl Operation {
             self.memo.stray = Some(step.id.clone());
         }
         // From here on the server in that pod writes: what was read of its files is no longer so.
-        if let Action::Bootstrap { ordinal } = &step.act {
+        if let Action::Bootstrap { ordinal, .. } = &step.act {
             self.memo.closed.remove(ordinal);
             self.memo.founded = true;
         }

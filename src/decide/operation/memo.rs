@@ -197,6 +197,12 @@ pub struct Recovery {
     /// other.
     #[serde(default)]
     pub began: Option<Timestamp>,
+    /// Clients are to be kept away from the founder, and its data looked at before anybody joins it (safety A10).
+    #[serde(default)]
+    pub holds: bool,
+    /// It was stopped for that: whoever goes on has looked.
+    #[serde(default)]
+    pub held: bool,
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,

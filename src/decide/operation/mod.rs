@@ -28,6 +28,7 @@ pub mod departure;
 pub mod formation;
 pub mod founding;
 pub mod gates;
+mod hold;
 pub mod journal;
 pub mod memo;
 mod operator;
@@ -156,6 +157,8 @@ pub struct Wish {
     pub skips_lts: bool,
     /// Of `scale`.
     pub number: Option<Number>,
+    /// Of what founds a cluster: it stops before clients reach anybody.
+    pub holds: bool,
 }
 
 /// How many members there are to be.
@@ -181,7 +184,7 @@ impl Number {
 impl From<Goal> for Wish {
     fn from(goal: Goal) -> Self {
         let (ordinal, accepted, image, partition, number) = (None, None, None, None, None);
-        Self { goal, ordinal, new_volume: false, accepted, image, partition, skips_lts: false, number }
+        Self { goal, ordinal, new_volume: false, accepted, image, partition, skips_lts: false, number, holds: false }
     }
 }
 
@@ -194,7 +197,8 @@ impl Wish {
         let image = self.image.as_ref().map_or_else(String::new, |image| format!(" --image {image}"));
         let partition = self.partition.map_or_else(String::new, |partition| format!(" --partition {partition}"));
         let skips = if self.skips_lts { " --allow-lts-skip" } else { "" };
-        format!("{} {subject}{number}{image}{partition}{skips}", self.goal.verb())
+        let holds = if self.holds { " --hold-traffic" } else { "" };
+        format!("{} {subject}{number}{image}{partition}{skips}{holds}", self.goal.verb())
     }
 
     fn choice(&self) -> Option<Choice> {
@@ -217,6 +221,18 @@ pub enum Beginning {
 }
 
 impl Beginning {
+    fn holding(self) -> Self {
+        let holding = |mut memo: Box<Memo>| {
+            memo.recovery.holds = true;
+            memo
+        };
+        match self {
+            Self::Begin(memo) => Self::Begin(holding(memo)),
+            Self::Wait { why, limit, then } => Self::Wait { why, limit, then: then.map(holding) },
+            other => other,
+        }
+    }
+
     fn steered(self, seen: &Snapshot) -> Self {
         let steered = |memo: Box<Memo>| Box::new(operator::steered(seen, *memo));
         match self {
@@ -240,10 +256,20 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
     {
         return Ok(Beginning::Refuse(refusal));
     }
+    if wish.holds
+        && let Some(refusal) = hold::impossible(seen)?
+    {
+        return Ok(Beginning::Refuse(refusal));
+    }
     let beginning = match wish.goal {
         Goal::Stop => stop::begin(seen, stopped)?,
         Goal::Start => start::begin(seen, stopped)?,
-        Goal::Recover => operator::recovery(seen, stopped).unwrap_or_else(|| recover::begin(seen, None)),
+        Goal::Recover => match operator::recovery(seen, stopped) {
+            // Nobody tells the operator to keep clients away.
+            Some(Beginning::Wait { .. }) if wish.holds => recover::begin(seen, None),
+            Some(beginning) => beginning,
+            None => recover::begin(seen, None),
+        },
         Goal::Bootstrap => recover::begin(seen, wish.choice()),
         Goal::Rebuild => rebuild::begin(wish, seen)?,
         Goal::Scale => scale::begin(wish, seen)?,
@@ -251,7 +277,8 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
         Goal::Upgrade => upgrade::begin(wish, seen)?,
         Goal::Restart => restart::begin(wish, seen)?,
     };
-    Ok(if wish.goal.steers() { beginning.steered(seen) } else { beginning })
+    let beginning = if wish.goal.steers() { beginning.steered(seen) } else { beginning };
+    Ok(if wish.holds { beginning.holding() } else { beginning })
 }
 
 /// What to do next.

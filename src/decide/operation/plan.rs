@@ -149,8 +149,14 @@ pub enum Action {
     Elect { founder: Founder },
     /// Changes `grastate.dat` of a stopped member (safety A5).
     Write { ordinal: Ordinal, datadir: String, change: StateChange },
-    /// A bare pod that founds the cluster on the volume of one ordinal (safety A6).
-    Bootstrap { ordinal: Ordinal },
+    /// A bare pod that founds the cluster on the volume of one ordinal (safety A6). `holds`: no client is led to it.
+    Bootstrap {
+        ordinal: Ordinal,
+        #[serde(default)]
+        holds: bool,
+    },
+    /// Stops here until somebody has looked at the data of the founder, and goes on (safety A10).
+    Hold { ordinal: Ordinal },
     /// Ends the bootstrap pod with a clean leave.
     EndBootstrap { ordinal: Ordinal },
     /// Forgets who was elected, and why: from here on it is a recovery (safety A8). `ended`: the founder's pod is removed first.

@@ -2,7 +2,7 @@
 
 use crate::decide::rules::operations as rules;
 use crate::model::fact::{Fact, Why};
-use crate::model::kubernetes::{Claim, UpdateStrategy, VolumeSource};
+use crate::model::kubernetes::{Claim, Pod, UpdateStrategy, VolumeSource};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
@@ -16,7 +16,7 @@ pub const MOST_ORDINALS: u32 = 9;
 
 /// Refusals that do not depend on what the servers say.
 pub fn anyone(wish: &Wish, seen: &Snapshot, custody: &Custody) -> Option<Refusal> {
-    managed(wish, seen, custody).or_else(|| if wish.goal.moves_pods() { shape(wish.goal, seen) } else { None })
+    managed(wish, seen, custody).or_else(|| if wish.goal.moves_pods() { shape(wish, seen) } else { None })
 }
 
 /// Somebody else writes the same fields (safety F3, D6).
@@ -99,8 +99,42 @@ fn rolling_out(seen: &Snapshot) -> bool {
     set.current_revision != set.update_revision
 }
 
+/// Every pod that is made from now on is one of the newest revision, and whoever set it wants that.
+const ALL_GET_IT: UpdateStrategy = UpdateStrategy::RollingUpdate { partition: 0 };
+
+fn unfinished(wish: &Wish, seen: &Snapshot) -> Refusal {
+    let set = &seen.objects.stateful_set;
+    let (name, verb) = (&set.name, wish.goal.verb());
+    let summary = format!("a rollout of {name} is unfinished: pods come back as something else after {verb}");
+    let refusal = Refusal::new(&rules::ROLLOUT, summary).because([
+        format!("status.currentRevision: {}", set.current_revision),
+        format!("status.updateRevision: {}", set.update_revision),
+    ]);
+    if !wish.goal.elects() {
+        return refusal.kubectl(&format!("rollout status sts {name}"));
+    }
+    // Nothing finishes it while no server runs: the way on is to let all members have the newest revision.
+    let pods: Vec<&Pod> = seen.members.values().filter_map(|member| member.pod.as_ref()).collect();
+    let of = |pod: &&Pod| pod.revision.clone().unwrap_or_else(|| "not known".to_owned());
+    let refusal = refusal.because(pods.iter().map(|pod| format!("revision of {}: {}", pod.name, of(pod))));
+    let refusal = match set.update_strategy {
+        UpdateStrategy::RollingUpdate { .. } => {
+            let path = "/spec/updateStrategy/rollingUpdate/partition";
+            refusal
+                .kubectl(&format!("patch statefulset {name} --type=json -p [{{\"op\":\"add\",\"path\":\"{path}\",\"value\":0}}]"))
+        }
+        UpdateStrategy::OnDelete => {
+            let old = pods.iter().filter(|pod| pod.revision.as_ref() != Some(&set.update_revision));
+            let old: Vec<&str> = old.map(|pod| pod.name.as_str()).collect();
+            refusal.kubectl(&format!("delete pod {}", old.join(" ")))
+        }
+    };
+    refusal.plugin(&wish.words(name))
+}
+
 /// What the set is made of.
-fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
+fn shape(wish: &Wish, seen: &Snapshot) -> Option<Refusal> {
+    let goal = wish.goal;
     let set = &seen.objects.stateful_set;
     let (name, verb) = (&set.name, goal.verb());
     if set.deletion.is_some() {
@@ -116,18 +150,8 @@ fn shape(goal: Goal, seen: &Snapshot) -> Option<Refusal> {
         let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
         return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));
     }
-    if goal != Goal::Upgrade && rolling_out(seen) {
-        return Some(
-            Refusal::new(
-                &rules::ROLLOUT,
-                format!("a rollout of {name} is unfinished: pods come back as something else after {verb}"),
-            )
-            .because([
-                format!("status.currentRevision: {}", set.current_revision),
-                format!("status.updateRevision: {}", set.update_revision),
-            ])
-            .kubectl(&format!("rollout status sts {name}")),
-        );
+    if goal != Goal::Upgrade && rolling_out(seen) && !(goal.elects() && set.update_strategy == ALL_GET_IT) {
+        return Some(unfinished(wish, seen));
     }
     let datadir = set.layout.mounts.first();
     if datadir.is_none_or(|mount| mount.source != VolumeSource::Claim) {

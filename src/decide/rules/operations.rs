@@ -46,7 +46,12 @@ that goes away again, and nowhere else.";
 can come back with another image or configuration than they had, and a data directory that a newer server has opened must not be opened \
 by an older one.
 
-Let the rollout finish, or undo it, and run the command again.";
+Let the rollout finish, or undo it, and run the command again.
+
+Where no server runs any more it cannot finish. A set that is scaled to 0 forgets its older revision (Kubernetes 1.34), so every member comes \
+back as the pod template says. Decide which image that shall be: with the newest one, let all have it (the command that is printed), and \
+recover. With the older one, set it in the template first (`kubectl set image`), but only if no server of a newer series has opened a data \
+directory yet.";
 
     NO_CLAIM = "MDB708", Error, "The data is not on a volume claim",
     "The data directory is on an `emptyDir` or on no volume at all. It dies with the pod object: to stop all members is to lose the database. \
@@ -472,4 +477,11 @@ would be restored for a new one, and on disks of nodes the claim keeps the next 
 
 `kubectl mariadb pvc prune NAME` deletes volumes of earlier replicas, and says what they hold. What is left of a backup holds nothing that \
 the cluster has not; the commands that are printed delete it.";
+
+    CLIENTS_LED = "MDB778", Error, "Clients cannot be kept away from one member alone",
+    "With --hold-traffic the pod that founds the cluster is never Ready, so that no Service leads clients to it until you have looked at its \
+data. The other members have to find it all the same: through the set's own Service (`spec.serviceName`), which must publish addresses of pods \
+that are not Ready (`publishNotReadyAddresses: true`), while no Service of the clients may do that.
+
+Change the Service that is named, or leave --hold-traffic out: clients then reach the founder as soon as it is Ready.";
 }

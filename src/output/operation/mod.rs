@@ -128,7 +128,7 @@ pub struct Ended {
     pub name: String,
     /// The command: `stop`, `start`.
     pub operation: String,
-    /// `done`, `nothingToDo`, `wouldWait`, `aborted`, `declined`, `notConfirmed`, `interrupted`, `timedOut`, `failed`, `asked`.
+    /// `done`, `nothingToDo`, `wouldWait`, `aborted`, `declined`, `notConfirmed`, `interrupted`, `timedOut`, `failed`, `asked`, `onHold`.
     pub outcome: String,
     pub message: String,
     /// Steps that were begun, in order.

@@ -245,9 +245,11 @@ impl Cluster {
             object["metadata"]["deletionTimestamp"] = json!("2026-01-02T04:00:00Z");
         }
         object["spec"]["nodeName"] = json!("n1");
+        // Nobody meets a gate here.
+        let ready = running && object["spec"]["readinessGates"].is_null();
         object["status"] = json!({
             "phase": if founder.state == State::Ended { "Failed" } else { "Running" }, "podIP": self.ip(founder.ordinal),
-            "conditions": [{ "type": "Ready", "status": if running { "True" } else { "False" } }],
+            "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
             "containerStatuses": [{ "name": "mariadb", "image": self.image, "imageID": "i@sha256:1", "ready": running,
                 "restartCount": 0, "state": state, "lastState": {} }],
         });

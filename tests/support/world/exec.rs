@@ -60,12 +60,12 @@ impl Shared {
         }
         if script.iter().any(|line| line.contains("mariadb-upgrade")) {
             self.lock().cluster(&cluster).convert_tables(ordinal);
-            exec.stdout("kubectl-mariadb: converted\n").await;
+            exec.stdout("kubectl-mariadb: done\n").await;
             return exec.exit(0).await;
         }
         if script.iter().any(|line| line.contains("safe_to_bootstrap")) && script.iter().any(|line| line.starts_with("done=")) {
             self.lock().cluster(&cluster).as_galera().mark_unsafe(ordinal);
-            exec.stdout("kubectl-mariadb: written\n").await;
+            exec.stdout("kubectl-mariadb: done\n").await;
             return exec.exit(0).await;
         }
         if script.last().is_some_and(|line| line == "sample") {

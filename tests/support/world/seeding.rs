@@ -83,7 +83,7 @@ impl Shared {
         let said = exec.line().await.unwrap();
         assert!(said.starts_with("follows ") && said.contains(SECRET), "{said}");
         self.lock().cluster(&set).seeding.follows.push(ordinal);
-        exec.stdout("kubectl-mariadb: given\n").await;
+        exec.stdout("kubectl-mariadb: done\n").await;
         exec.exit(0).await;
     }
 
@@ -94,7 +94,7 @@ impl Shared {
             return exec.exit(1).await;
         }
         if script.last().is_some_and(|line| line == "follows") {
-            exec.stdout(format!("follows db-0 {SECRET}\n\nkubectl-mariadb: given\n")).await;
+            exec.stdout(format!("follows db-0 {SECRET}\n\nkubectl-mariadb: done\n")).await;
             return exec.exit(0).await;
         }
         let to = script.iter().find_map(|line| line.strip_prefix("to='TCP4:10.0.9.")).expect("somewhere to send it");
@@ -105,7 +105,7 @@ impl Shared {
             assert!(seeding.follows.contains(&ordinal), "it would not know whom to follow");
             seeding.given.insert(ordinal, donor);
         }
-        exec.stdout("kubectl-mariadb: given\n").await;
+        exec.stdout("kubectl-mariadb: done\n").await;
         exec.exit(0).await;
     }
 }

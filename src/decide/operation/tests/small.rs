@@ -138,7 +138,7 @@ impl Small {
                 assert!(ordinals.iter().all(|ordinal| !self.members().contains(ordinal)), "a server runs there");
                 return ordinals.iter().map(|ordinal| (*ordinal, self.kept.disks[ordinal].clone())).collect();
             }
-            Action::Bootstrap { ordinal } => {
+            Action::Bootstrap { ordinal, .. } => {
                 assert!(self.kept.range.ordinals().all(|wanted| wanted != *ordinal), "the set would start a second one there");
                 self.founder.get_or_insert((*ordinal, false));
             }

@@ -152,7 +152,15 @@ impl Cluster {
     /// # Errors
     /// There is no such pod.
     pub fn pod(&self, ordinal: u32) -> Result<Pod> {
-        Ok(Pod::from(&self.get(&format!("pod/{NAME}-{ordinal}"))?, self.shape.layout().container))
+        self.pod_named(&format!("{NAME}-{ordinal}"))
+    }
+
+    /// A pod with the containers of the set that need not belong to it.
+    ///
+    /// # Errors
+    /// There is no such pod.
+    pub fn pod_named(&self, name: &str) -> Result<Pod> {
+        Ok(Pod::from(&self.get(&format!("pod/{name}"))?, self.shape.layout().container))
     }
 
     /// Runs SQL in the pod as root through its socket, as `kubectl exec` does it; answers tab-separated rows.

@@ -207,7 +207,7 @@ fn generation(stage: &Stage) -> Result<Value> {
 }
 
 /// The pods of the members, and of one that founds the cluster.
-fn pods(stage: &Stage) -> Result<Vec<String>> {
+pub fn pods(stage: &Stage) -> Result<Vec<String>> {
     let names = stage.cluster.kubectl(&["get", "pods", "-o", "name"])?;
     let members = names.lines().filter_map(|line| line.strip_prefix("pod/"));
     Ok(members.filter(|name| name.starts_with("db-") && !name.contains("helper")).map(str::to_owned).collect())

@@ -198,15 +198,22 @@ pub fn new_replica(stage: &Stage) -> Result<()> {
 /// Row 22 of replication: new replicas start from a copy of another one, the last one leaves under writers, and nothing starts on
 /// what an earlier replica has left.
 pub fn replicas_come_and_go(stage: &Stage) -> Result<()> {
-    let prune = || plugin(stage, &["pvc", "prune", "db", "-y"], 0).map(drop);
+    // Of a replica that has left no file tells what it holds: it is given up by name.
+    let prune = |ordinals: &[u32]| {
+        says(&plugin(stage, &["pvc", "prune", "db", "-y"], 5)?, "its position is not known")?;
+        ordinals.iter().try_for_each(|ordinal| {
+            let loss = format!("--accept-data-loss=data-db-{ordinal}:unknown:{}", kept(stage, *ordinal)?);
+            plugin(stage, &["pvc", "prune", "db", &loss, "-y"], 0).map(drop)
+        })
+    };
     let out = written(stage, &Target::Pod(0), 5, || says(&scale(stage, 5, &[], 0)?, "db has 5 members"))?;
     let done = written(stage, &Target::Pod(0), 3, || {
         says(&scale(stage, 3, &["--current-replicas", "5"], 0)?, "the volumes of db-3, db-4 are kept")?;
         says(&scale(stage, 5, &[], 5)?, "MDB751")?;
-        prune()?;
+        prune(&[3, 4])?;
         says(&scale(stage, 2, &[], 0)?, "db has 2 members; the volume of db-2 is kept")?;
         says(&scale(stage, 3, &[], 5)?, "MDB751")?;
-        prune()?;
+        prune(&[2])?;
         scale(stage, 3, &[], 0).map(drop)
     })?;
     let rows = out.0.rows() + done.0.rows();
@@ -297,10 +304,23 @@ fn model_of_backups(stage: &Stage) -> Result<()> {
             }},
         },
     })])?;
-    // The disks of this bed are those of its nodes: the new replica has to run where the backup lies, beside another one.
-    let from = json!({"spec": {"affinity": {"antiAffinityEnabled": false}, "replication": {"replica": {"bootstrapFrom": {"physicalBackupTemplateRef": {"name": "db-model"}}}}}});
-    stage.cluster.kubectl(&["patch", "mariadb.k8s.mariadb.com", "db", "--type=merge", "-p", &from.to_string()])?;
-    stage.cluster.wait_healthy(SOON).map(drop)
+    // The disks of this bed are those of its nodes: the new replica has to run where the backup lies, beside another one. Whether it
+    // may is said when the object is made, and never again.
+    let mut object = stage.cluster.get("mariadb.k8s.mariadb.com/db")?;
+    object["spec"]["affinity"]["antiAffinityEnabled"] = json!(false);
+    object["spec"]["replication"]["replica"]["bootstrapFrom"] = json!({"physicalBackupTemplateRef": {"name": "db-model"}});
+    stage.cluster.kubectl(&["delete", "mariadb.k8s.mariadb.com", "db", "--wait=true"])?;
+    wait_until("its pods are gone", SOON * 2, || {
+        let pods = stage.cluster.pods()?;
+        ensure!(pods.is_empty(), "{pods:?}");
+        Ok(())
+    })?;
+    stage.cluster.kubectl(&["delete", "pvc", "--all", "--wait=true"])?;
+    let again = json!({
+        "apiVersion": object["apiVersion"], "kind": object["kind"], "metadata": {"name": "db"}, "spec": object["spec"],
+    });
+    stage.cluster.apply(&[again])?;
+    stage.cluster.wait_healthy(SOON * 4).map(drop)
 }
 
 /// Whoever scales is killed on the way out, and somebody goes on; killed on the way in, and it is taken back.

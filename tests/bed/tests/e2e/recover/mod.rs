@@ -1,5 +1,7 @@
 //! `galera recover` with writers: from a total outage to every member Synced, and every acknowledged row there.
 
+pub mod disturbed;
+pub mod lost;
 pub mod rows;
 
 use std::time::{Duration, Instant};
@@ -37,6 +39,21 @@ fn run(stage: &Stage, args: &[&str]) -> Result<Recover> {
 impl Recover {
     fn told(&self) -> String {
         format!("exit {:?} after {:?}\n{:#}\n{}", self.ended.code, self.took, self.document, self.ended.stderr)
+    }
+
+    fn said(&self) -> String {
+        format!("exit {}: {}", self.ended.code.unwrap_or(-1), self.document["message"].as_str().unwrap_or_default())
+    }
+
+    fn ended_with(&self, exit: i32) -> Result<()> {
+        ensure!(self.ended.code == Some(exit), "exit {exit} was expected:\n{}", self.told());
+        Ok(())
+    }
+
+    fn refused(&self, code: &str) -> Result<()> {
+        let right = self.ended.code == Some(5) && self.document["code"] == code;
+        ensure!(right, "exit 5 and {code} were expected:\n{}", self.told());
+        Ok(())
     }
 
     /// Whose election the plan named: the document of an operation that is done lists no steps.

@@ -16,20 +16,14 @@ use serde_json::Value;
 use crate::grastate::{on_volume, outage, scale_to_zero};
 use crate::stage::{SOON, Stage};
 
-use super::{Recover, is_whole, run};
+use super::{is_whole, run};
 
-const RECOVER: [&str; 3] = ["galera", "recover", "-y"];
+pub const RECOVER: [&str; 3] = ["galera", "recover", "-y"];
 
 /// What any change of the set would count up, and the pods.
-fn standing(stage: &Stage) -> Result<(Value, Vec<String>)> {
+pub fn standing(stage: &Stage) -> Result<(Value, Vec<String>)> {
     let generation = stage.cluster.get("statefulset/db")?["metadata"]["generation"].clone();
     Ok((generation, stage.cluster.pods()?.into_iter().map(|pod| pod.uid).collect()))
-}
-
-impl Recover {
-    fn said(&self) -> String {
-        format!("exit {}: {}", self.ended.code.unwrap_or(-1), self.document["message"].as_str().unwrap_or_default())
-    }
 }
 
 /// Row 5: the pods of all are deleted at one moment. Nobody was the last to leave, and no write is lost whoever is elected.
