@@ -8,7 +8,9 @@ use crate::model::testing::{healthy_galera, healthy_replication};
 
 use super::plan::{Action, Decision, Loss, Plan, Range, Step};
 use super::{Beginning, Goal, begin, custody::Custody, decide, true_range};
+use crate::decide::finding::NextCommand;
 use crate::model::fact::{Fact, Why};
+use crate::model::kubernetes::UpdateStrategy;
 
 fn nobody() -> Custody {
     Custody { gitops: None, helm: None, horizontal: Fact::Known(Vec::new()), vertical: Fact::Unknown(Why::NotAsked) }
@@ -83,4 +85,33 @@ fn the_true_range_is_that_of_the_highest_pod_that_stays() {
     seen.objects.stateful_set.replicas = 3;
     seen.members.remove(&Ordinal(0));
     assert_eq!(true_range(&seen), Some(Range { start: 0, replicas: 2 }));
+}
+
+/// A set at 0 forgets its older revision, so a recovery waits until somebody has said that all are to have the newest.
+#[test]
+fn a_paused_rollout_is_in_the_way_of_a_recovery_until_it_is_said_what_all_come_back_with() {
+    let mut seen = healthy_galera();
+    seen.objects.stateful_set.current_revision = "db-old".to_owned();
+    seen.objects.stateful_set.update_revision = "db-new".to_owned();
+    for (ordinal, revision) in [(0, "db-old"), (1, "db-old"), (2, "db-new")] {
+        seen.members.get_mut(&Ordinal(ordinal)).unwrap().pod.as_mut().unwrap().revision = Some(revision.to_owned());
+    }
+    let refused = |seen: &Snapshot, goal: Goal| match begin(&goal.into(), seen, &nobody(), None) {
+        Ok(Beginning::Refuse(refusal)) => Some(refusal),
+        _ => None,
+    };
+    for (strategy, way) in [
+        (UpdateStrategy::RollingUpdate { partition: 2 }, "patch statefulset db --type=json"),
+        (UpdateStrategy::OnDelete, "delete pod db-0 db-1"),
+    ] {
+        seen.objects.stateful_set.update_strategy = strategy;
+        let refusal = refused(&seen, Goal::Recover).unwrap();
+        assert_eq!(refusal.rule.code, "MDB707");
+        let NextCommand::Kubectl(words) = &refusal.by_hand[0] else { panic!("{refusal:?}") };
+        assert!(words.join(" ").starts_with(way), "{words:?}");
+        assert!(refusal.because.contains(&"revision of db-2: db-new".to_owned()), "{refusal:?}");
+    }
+    seen.objects.stateful_set.update_strategy = UpdateStrategy::RollingUpdate { partition: 0 };
+    assert!(refused(&seen, Goal::Recover).is_none(), "everybody gets the newest one, and that was said");
+    assert_eq!(refused(&seen, Goal::Stop).map(|refusal| refusal.rule.code), Some("MDB707"), "it can finish by itself");
 }

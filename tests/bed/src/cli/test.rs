@@ -119,7 +119,8 @@ fn tier(tier: &'static str, work: impl FnOnce() -> Result<Count>) -> Outcome {
 /// The page of what the trials of the fault matrix came to, in this run and in those before it.
 fn written(bed: &Bed) -> Result<Count> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reliability.md");
-    std::fs::write(&page, reliability::page(bed.layout().root())?).with_context(|| page.display().to_string())?;
+    let before = std::fs::read_to_string(&page).unwrap_or_default();
+    std::fs::write(&page, reliability::page(bed.layout().root(), &before)?).with_context(|| page.display().to_string())?;
     Ok(Count::default())
 }
 

@@ -1,6 +1,7 @@
-//! What the trials of the fault matrix came to, for `docs/reliability.md`. Each trial that passes leaves a record; the page is
-//! made of the records of all runs, so that a run that was cut off can be gone on with.
+//! What the trials of the fault matrix came to, for `docs/reliability.md`. Each trial that passes leaves a record. The
+//! page is made of the records of all runs of a bed and of its own lines: it may be gone on with on another machine.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,27 +68,39 @@ pub fn commit() -> &'static str {
     })
 }
 
-/// The page, of every record under `root`.
+/// The page, of every record under `root` and of the lines of the page `before`: what a trial came to last counts.
 ///
 /// # Errors
 /// A record cannot be read.
-pub fn page(root: &Path) -> Result<String> {
-    let mut all = Vec::new();
+pub fn page(root: &Path, before: &str) -> Result<String> {
+    let lines = before.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| row "));
+    let mut by_trial: BTreeMap<String, String> =
+        lines.filter_map(|line| Some((last_cell(line)?.to_owned(), line.to_owned()))).collect();
     for entry in fs::read_dir(root.join("reliability")).into_iter().flatten() {
         let path = entry?.path();
         let kept: Kept = serde_json::from_str(&fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
-        all.push(kept);
+        by_trial.insert(kept.trial.clone(), line(&kept));
     }
-    all.sort_by_cached_key(|kept| (first_row(&kept.record.rows), kept.trial.clone()));
+    let mut lines: Vec<(&String, &String)> = by_trial.iter().collect();
+    lines.sort_by_cached_key(|(trial, line)| (first_row(line.split(" | ").next().unwrap_or_default()), (*trial).clone()));
     let mut page = HEAD.to_owned();
-    for Kept { source, version, date, commit, record, .. } in &all {
-        let Record { rows, fault, did, took, acknowledged } = record;
-        let acknowledged = acknowledged.map_or_else(String::new, |count| format!("{count}, all there"));
-        let took = took.map_or_else(String::new, |took| format!("{:.0} s", took.as_secs_f32()));
-        let did = in_a_cell(did);
-        writeln!(page, "| {rows} | {source} | {version} | {fault} | {did} | {took} | {acknowledged} | {commit}, {date} |")?;
+    for (_, line) in lines {
+        writeln!(page, "{line}")?;
     }
     Ok(page)
+}
+
+fn last_cell(line: &str) -> Option<&str> {
+    line.trim_end().strip_suffix(" |")?.rsplit(" | ").next()
+}
+
+fn line(kept: &Kept) -> String {
+    let Kept { trial, source, version, date, commit, record } = kept;
+    let Record { rows, fault, did, took, acknowledged } = record;
+    let acknowledged = acknowledged.map_or_else(String::new, |count| format!("{count}, all there"));
+    let took = took.map_or_else(String::new, |took| format!("{:.0} s", took.as_secs_f32()));
+    let (fault, did) = (in_a_cell(fault), in_a_cell(did));
+    format!("| {rows} | {source} | {version} | {fault} | {did} | {took} | {acknowledged} | {commit}, {date} | {trial} |")
 }
 
 fn in_a_cell(text: &str) -> String {
@@ -103,12 +116,12 @@ const HEAD: &str = "<!-- Written by `cargo bed test --all` from what its trials 
 
 Each line is a trial on a real cluster of three members: a fault, and what the plugin said and did. Rows are those of a matrix of
 faults of Galera and replication; `none` stands beside it. A trial is listed when it
-passed, with the commit it passed on. Where writers wrote meanwhile, every row that was acknowledged to them was looked for on
+passed, with the commit it passed on last; `cargo bed test --all TRIAL` plays it again. Where writers wrote meanwhile, every row that was acknowledged to them was looked for on
 every member afterwards, and the checksums of all members were compared. Times are those of two cores that carry the whole
 cluster, often two of them at once.
 
-| row | source | MariaDB | fault | what the plugin said or did | time | acknowledged rows | seen on |
-|---|---|---|---|---|---:|---|---|
+| row | source | MariaDB | fault | what the plugin said or did | time | acknowledged rows | seen on | trial |
+|---|---|---|---|---|---:|---|---|---|
 ";
 
 #[cfg(test)]
@@ -130,10 +143,19 @@ mod tests {
         keep(root.path(), "a::2", place(), record("2, 6", Some(12))).unwrap();
         keep(root.path(), "c::3", place(), record("3", None)).unwrap();
         forget(root.path(), "c::3");
-        let page = page(root.path()).unwrap();
+        let page = page(root.path(), "").unwrap();
         let lines: Vec<&str> = page.lines().filter(|line| line.contains("| what it did |")).collect();
         assert_eq!(lines.len(), 2);
         assert!(lines[0].starts_with("| 2, 6 | galera | 11.8 | a fault | what it did | 7 s | 12, all there | "), "{}", lines[0]);
         assert!(lines[1].starts_with("| 10 | "), "{}", lines[1]);
+
+        // Another machine, which has played one of them again, and a new one.
+        let other = tempfile::tempdir().unwrap();
+        keep(other.path(), "b::10", place(), record("10", Some(99))).unwrap();
+        keep(other.path(), "d::none", place(), record("none", None)).unwrap();
+        let merged = super::page(other.path(), &page).unwrap();
+        let trials: Vec<&str> = merged.lines().filter(|line| line.starts_with("| ")).filter_map(last_cell).collect();
+        assert_eq!(trials, ["trial", "a::2", "b::10", "d::none"]);
+        assert!(merged.contains("99, all there") && merged.contains("12, all there"), "{merged}");
     }
 }
