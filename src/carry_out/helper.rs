@@ -357,14 +357,18 @@ impl<'a> Helpers<'a> {
     /// Deletes the Job of this uid and waits until it and its pod are gone. `false`: not seen to be gone.
     async fn remove(&self, made: &Made) -> bool {
         let work = async {
+            let mut deleted = false;
             loop {
-                let deleted = delete(self.api, Resource::Jobs, self.namespace, &made.job, &made.uid, false).await;
-                if matches!(deleted, Ok(()) | Err(Denied::Gone)) && matches!(self.pod_of(made).await, Ok(None)) {
-                    return true;
+                if !deleted {
+                    match delete(self.api, Resource::Jobs, self.namespace, &made.job, &made.uid, false).await {
+                        Ok(()) | Err(Denied::Gone) => deleted = true,
+                        // Then only its own deadline ends it.
+                        Err(Denied::Right(_) | Denied::Refused(_)) => return false,
+                        Err(_) => {}
+                    }
                 }
-                // Then only its own deadline ends it.
-                if matches!(deleted, Err(Denied::Right(_) | Denied::Refused(_))) {
-                    return false;
+                if deleted && matches!(self.pod_of(made).await, Ok(None)) {
+                    return true;
                 }
                 sleep(PAUSE).await;
             }

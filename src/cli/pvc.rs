@@ -44,7 +44,7 @@ pub struct List {
 ///
 /// Two looks eight seconds apart must find every wanted member well. Then short-lived pods read the left-over volumes, read-only, and each claim goes only if it is empty or its position is known, of the members' history and not ahead of them. What is kept is listed with its reason.
 ///
-/// The files of a stopped replica tell no GTID position, and those of a killed Galera member no seqno: such a volume is kept until its loss is accepted in the words of the refusal. -y never implies that.
+/// The files of a Galera member that was killed tell no seqno, and those of a replica that was killed no GTIDs: such a volume is kept until its loss is accepted in the words of the refusal. -y never implies that.
 #[derive(Args, Clone, Debug)]
 pub struct Prune {
     /// NAME or sts/NAME; none: the only cluster of the namespace

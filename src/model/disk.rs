@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::grastate::Grastate;
+use super::gtid::GtidState;
 use super::gvwstate::Gvwstate;
 
 /// One look at one data directory and the server process beside it.
@@ -25,6 +26,10 @@ pub struct Disk {
     pub copying: Option<Copying>,
     /// Text of `mariadb_upgrade_info` or `mysql_upgrade_info`: the last version whose system tables are installed.
     pub upgrade_info: Option<String>,
+    /// What the binary log ended with (`*.state` beside it). A server writes that when it stops cleanly and removes it when it
+    /// starts (11.8.6, seen). Only told of a directory at rest; `None`: there is no such file, or more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<GtidState>,
     /// The file system of the data directory.
     pub space: Space,
     pub process: Process,

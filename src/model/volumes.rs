@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::disk::{Disk, Process, StateFile};
+use super::gtid::GtidState;
 
 /// A `PersistentVolumeClaim`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,8 @@ pub enum Holds {
     Nothing,
     /// Galera closed it cleanly here.
     At { uuid: Uuid, seqno: u64 },
+    /// A server without Galera closed its binary log cleanly here.
+    Logged(GtidState),
     /// Why no position can be told.
     Unknown(String),
 }
@@ -92,7 +95,13 @@ impl Holds {
             },
             StateFile::Empty => unknown("its grastate.dat is empty: a first copy never completed"),
             StateFile::Malformed { problem, .. } => Self::Unknown(format!("its grastate.dat is unreadable: {problem}")),
-            StateFile::Absent => unknown("it has no grastate.dat, and other files of a stopped server tell no position"),
+            StateFile::Absent => match &files.logged {
+                Some(state) if !state.is_empty() => Self::Logged(state.clone()),
+                Some(_) => unknown("it has no grastate.dat, and its binary log was empty"),
+                None => unknown(
+                    "it has no grastate.dat, and no binary log that was closed: its server did not stop cleanly, or logs elsewhere",
+                ),
+            },
         }
     }
 }
@@ -102,6 +111,7 @@ impl fmt::Display for Holds {
         match self {
             Self::Nothing => f.write_str("empty"),
             Self::At { uuid, seqno } => write!(f, "{uuid}:{seqno}"),
+            Self::Logged(state) => state.fmt(f),
             Self::Unknown(why) => f.write_str(why),
         }
     }

@@ -9,6 +9,7 @@ use crate::api::{script, sql};
 use crate::model::disk::{Copying, Disk, Process, Side, Space, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
+use crate::model::gtid::GtidState;
 use crate::model::gvwstate::Gvwstate;
 use crate::model::kubernetes::Layout;
 use crate::model::server::Server;
@@ -193,12 +194,20 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         transfer_markers: sections.list("markers"),
         copying: copying(&sections.text("transfer")),
         upgrade_info: info.map(|name| sections.text(name).trim_matches(['\0', '\n', ' ']).to_owned()),
+        logged: logged(&sections.list("logged")),
         space: space(&sections.text("space")).map_err(Why::Failed)?,
         process: process(&sections.text("process")).map_err(Why::Failed)?,
         starts_read_only: switch(sections.text("read-only").trim()),
         bootstrap_switches: sections.list("switches"),
         certificate: certificate::read(&sections.text("certificate")),
     })
+}
+
+/// Of one file alone: of several it is not known which one is that of the server.
+fn logged(lines: &[String]) -> Option<GtidState> {
+    let (first, gtids) = lines.split_first()?;
+    let gtids: Vec<&str> = gtids.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+    if first != "file" { None } else { gtids.join(",").parse().ok() }
 }
 
 fn state_file<T>(
@@ -348,6 +357,16 @@ mod tests {
         assert_eq!((server.server_id, server.read_only, server.replicas_connected), (100, false, 2));
         assert_eq!(server.gtid.binlog_pos.to_string(), "0-100-7");
         assert!(server.galera.is_none() && server.channels.is_empty());
+    }
+
+    #[test]
+    fn the_log_of_a_stopped_server_counts_where_there_is_one_alone() {
+        let logged = |text: &str| logged(&text.lines().map(str::to_owned).collect::<Vec<_>>()).map(|state| state.to_string());
+        assert_eq!(logged("file\n0-7-3\n0-8-12\n").as_deref(), Some("0-7-3,0-8-12"));
+        assert_eq!(logged("file\n").as_deref(), Some(""));
+        for text in ["", "file\n0-7-3\nfile\n0-7-4\n", "file\nbinary", "0-7-3\n"] {
+            assert_eq!(logged(text), None, "{text}");
+        }
     }
 
     #[test]

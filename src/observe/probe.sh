@@ -71,6 +71,14 @@ look_at_files() {
     /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | while IFS= read -r f; do echo "file $f"; done
 }
 
+# What the binary logs of a stopped server ended with: each file after a line of its own.
+look_at_logs() {
+  section logged
+  for f in "$datadir"/*.state; do
+    [ -f "$f" ] && [ -r "$f" ] && { echo file; cat "$f"; echo; }
+  done
+}
+
 # The script of a state transfer (SST) beside the server: which side, how long it has run, what it has to copy or has copied.
 look_at_transfer() {
   section transfer
@@ -210,6 +218,7 @@ MOUNTS
   fi
   look_at_process
   look_at_files
+  look_at_logs
   section sql-end none
   section end
 }

@@ -80,6 +80,7 @@ async fn unknown_is_kept_whatever_the_reason() {
 async fn an_empty_volume_goes_also_where_positions_tell_nothing() {
     let mut cluster = Cluster::replication("shop", "db", 5);
     cluster.scale(3);
+    cluster.member(3).killed = true;
     cluster.volumes.empty = [4].into();
     let world = World::with([cluster]);
     insta::assert_snapshot!("replication", shown(&world, PRUNE).await);
@@ -273,4 +274,28 @@ async fn kubernetes_own_deletion_is_told() {
     world.lock().cluster("db").controller.deletes_claims = true;
     let run = played(&world, PRUNE, 0).await;
     assert!(run.stdout.contains("whenScaled:"), "{}", run.stdout);
+}
+
+/// What the log of a replica ended with, when it was stopped, says what its volume holds.
+#[tokio::test]
+async fn what_every_server_has_logged_goes_and_what_a_former_primary_wrote_alone_stays() {
+    let mut cluster = Cluster::replication("shop", "db", 6).controlled(false);
+    cluster.as_replication().write(0, 5);
+    cluster.scale(3);
+    cluster.as_replication().write(0, 4);
+    // Nobody had got these from it.
+    cluster.as_replication().write(4, 2);
+    cluster.member(5).killed = true;
+    let world = World::with([cluster]);
+    insta::assert_snapshot!("replicas_pruned", shown(&world, PRUNE).await);
+    assert_eq!(deleted(&world), ["data-db-3"]);
+    let (_, json) = document(&world, PRUNE).await;
+    let accept = |at: usize| format!("--accept-data-loss={}", json["next"][at].as_str().unwrap().rsplit_once('=').unwrap().1);
+    assert!(accept(0).starts_with("--accept-data-loss=data-db-4:0-104-"), "{json:#}");
+    assert!(accept(1).starts_with("--accept-data-loss=data-db-5:unknown:"), "{json:#}");
+    for at in [0, 1] {
+        played(&world, &[PRUNE, &[&accept(at)]].concat(), 0).await;
+    }
+    assert_eq!(deleted(&world), ["data-db-3", "data-db-4", "data-db-5"]);
+    assert_nothing_is_left(&world);
 }

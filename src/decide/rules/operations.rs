@@ -399,8 +399,8 @@ Make the cluster whole first; what is wrong with it is listed.";
 
     VOLUMES_STAY = "MDB757", Error, "No left-over volume may go",
     "Each was read by a short-lived pod, and each has a reason to be kept: its position is unknown, it holds another history, it is ahead of \
-the members, or somebody mounts it. Unknown is kept: the files of a replica that is stopped tell no GTID position, and those of a Galera \
-member that was killed no seqno. Whoever deletes such a volume may delete rows that nobody else has, the last trace of a split brain for \
+the members, or somebody mounts it. Unknown is kept: the files of a Galera member that was killed tell no seqno, and those of a replica that \
+was killed no GTIDs (one that stops cleanly writes them beside its binary log). Whoever deletes such a volume may delete rows that nobody else has, the last trace of a split brain for \
 example.
 
 Save it first if it counts: a VolumeSnapshot, or a dump from a server that is started alone on a copy. Then run the command that is \

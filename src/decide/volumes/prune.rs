@@ -14,7 +14,9 @@ use crate::decide::settled::settled;
 use crate::decide::verdict::verdict;
 use crate::model::disk::Disk;
 use crate::model::fact::{Fact, Why};
+use crate::model::gtid::Errant;
 use crate::model::names::Ordinal;
+use crate::model::server::Gtids;
 use crate::model::snapshot::{Member, Snapshot};
 use crate::model::topology::Topology;
 use crate::model::volumes::{Holds, Volume};
@@ -41,6 +43,9 @@ pub struct Leftover {
 pub enum Survivors {
     /// Every write set of `state_uuid` up to `committed`.
     Galera { state_uuid: Uuid, committed: u64 },
+    /// What each of them has logged. All of them log what they replicate, so a volume that was made of the same pod template holds
+    /// nothing that its own log does not tell.
+    Replication { logs: Vec<Gtids> },
     /// Nothing that the files of a stopped server could be compared with.
     Other,
 }
@@ -161,7 +166,8 @@ pub fn survivors(seen: &Snapshot) -> Result<Survivors, Vec<String>> {
         _ if !wrong.is_empty() => Err(wrong),
         Topology::Unknown { .. } => Err(vec!["what kind of cluster this is cannot be told".to_owned()]),
         Topology::Galera => of_galera(seen).map_err(|why| vec![why]),
-        Topology::Replication { .. } | Topology::Single | Topology::Independent => Ok(Survivors::Other),
+        Topology::Replication { .. } => Ok(of_replication(seen)),
+        Topology::Single | Topology::Independent => Ok(Survivors::Other),
     }
 }
 
@@ -192,6 +198,13 @@ fn of_galera(seen: &Snapshot) -> Result<Survivors, String> {
     Ok(Survivors::Galera { state_uuid, committed })
 }
 
+fn of_replication(seen: &Snapshot) -> Survivors {
+    let servers = seen.expected().filter_map(|(_, member)| member.server.known().ok());
+    let logs: Option<Vec<Gtids>> =
+        servers.map(|server| (server.binlog.enabled && server.binlog.logs_replicated).then(|| server.gtid.clone())).collect();
+    logs.map_or(Survivors::Other, |logs| Survivors::Replication { logs })
+}
+
 /// The same by two looks that have their time between them (safety D5, G1).
 ///
 /// # Errors
@@ -217,6 +230,9 @@ pub fn survivors_of_both(first: &Snapshot, second: &Snapshot) -> Result<Survivor
 pub fn same_history(one: &Survivors, other: &Survivors) -> bool {
     match (one, other) {
         (Survivors::Galera { state_uuid: one, .. }, Survivors::Galera { state_uuid: other, .. }) => one == other,
+        (Survivors::Replication { logs: one }, Survivors::Replication { logs: other }) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(before, now)| now.lacks(&before.binlog_state).is_empty())
+        }
         (Survivors::Other, Survivors::Other) => true,
         _ => false,
     }
@@ -258,6 +274,18 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
         (Ok(Holds::At { uuid, seqno }), _) => {
             ("it holds another history than the members: nobody else has any of it".to_owned(), format!("{uuid}:{seqno}"))
         }
+        (Ok(Holds::Logged(state)), Survivors::Replication { logs }) => {
+            let lacking: BTreeSet<String> = logs.iter().flat_map(|log| log.lacks(&state)).map(words).collect();
+            if lacking.is_empty() {
+                let because = format!("every member holds what its log ended with ({state}) and what came before it");
+                return Fate::Goes { because, loss: None };
+            }
+            let lacking = lacking.into_iter().collect::<Vec<_>>().join("+");
+            (format!("it holds transactions that a member has not: {lacking}"), lacking)
+        }
+        (Ok(Holds::Logged(state)), _) => {
+            (format!("its log ended with {state}, and the members have no logs to compare that with"), unknown(left))
+        }
         (Ok(Holds::Unknown(why)), _) => (format!("its position is not known: {why}"), unknown(left)),
         (Err(why), _) => (format!("its files could not be read: {why}"), unknown(left)),
     };
@@ -267,6 +295,11 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
         return Fate::Goes { because: format!("its loss was accepted; {because}"), loss: Some(loss) };
     }
     Fate::Stays { because, loss: Some(loss) }
+}
+
+/// Transactions, in words that a shell takes as they are.
+fn words(Errant { domain, server, from, to }: Errant) -> String {
+    format!("{domain}-{server}-{from}..{to}")
 }
 
 /// Of what has no position the uid of the claim is told: whoever accepts this loss accepts no other one.

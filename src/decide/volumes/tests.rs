@@ -13,9 +13,11 @@ use crate::model::grastate::Grastate;
 use crate::model::kubernetes::{Mount, VolumeSource};
 use crate::model::manager::Manager;
 use crate::model::names::Ordinal;
+use crate::model::server::Gtids;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{
-    disk, galera_of, healthy_galera, healthy_replication, operator_view, server_of, silence, single, split_brain, stateful_set,
+    disk, galera_of, gtids, healthy_galera, healthy_replication, operator_view, server_of, silence, single, split_brain,
+    stateful_set,
 };
 use crate::model::volumes::{StorageClass, Volume};
 
@@ -23,7 +25,9 @@ use super::belongs::{By, belongs};
 use super::data_template;
 use super::expand::{Expansion, expansion, is_shown};
 use super::list::{Seen, Stands, Verdict, entries};
-use super::prune::{Fate, Mounts, Survivors, fate, leftovers, of_the_set, survivors, survivors_of_both, to_read};
+use super::prune::{
+    Fate, Leftover, Mounts, Survivors, fate, leftovers, of_the_set, same_history, survivors, survivors_of_both, to_read,
+};
 
 fn volume(name: &str) -> Volume {
     Volume {
@@ -154,7 +158,10 @@ fn nothing_is_left_over_of_a_set_that_does_not_run_what_is_wanted() {
 #[test]
 fn members_are_judged_one_by_one_and_all_together() {
     assert!(matches!(survivors(&healthy_galera()), Ok(Survivors::Galera { .. })));
-    assert_eq!(survivors(&healthy_replication()), Ok(Survivors::Other));
+    assert!(matches!(survivors(&healthy_replication()), Ok(Survivors::Replication { logs }) if logs.len() == 3));
+    let mut one_logs_little = healthy_replication();
+    server_of(&mut one_logs_little, 2).binlog.logs_replicated = false;
+    assert_eq!(survivors(&one_logs_little), Ok(Survivors::Other), "what its volume replicated is in no log");
     assert_eq!(survivors(&single()), Ok(Survivors::Other));
     type Change = fn(&mut Snapshot);
     let changes: [(Change, &str); 6] = [
@@ -366,4 +373,40 @@ fn the_list_says_of_each_claim_what_is_known() {
     assert!(matches!(entry.verdict, Verdict::MayGo(_)) && entry.stands == Stands::Galera { uuid, seqno: 1 }, "{entry:?}");
     silence(&mut seen, 1);
     assert!(matches!(list(&seen, Some("db")).pop().unwrap().verdict, Verdict::Keep(why) if why.contains("db-1")));
+}
+
+/// What a replica logged before it was stopped cleanly says what its volume holds.
+#[test]
+fn a_volume_of_a_replica_goes_if_every_member_has_logged_what_it_has() {
+    let with = |logged: Option<&str>| {
+        let mut files = disk(None);
+        (files.process, files.grastate) = (Process::None, StateFile::Absent);
+        files.logged = logged.map(|state| state.parse().unwrap());
+        let left = leftovers(&healthy_replication(), &volumes(4), &mounts(&[])).remove(0);
+        Leftover { files: Fact::Known(files), ..left }
+    };
+    let log = |state: &str| Gtids { binlog_state: state.parse().unwrap(), ..gtids("0-1-110", "") };
+    let logs = |states: [&str; 2]| Survivors::Replication { logs: states.map(log).to_vec() };
+    let members = logs(["0-1-120,0-2-100", "0-1-110,0-2-100"]);
+    let judged = |logged: Option<&str>, members: &Survivors| match fate(&with(logged), members, &[]) {
+        Fate::Goes { because, loss: None } => format!("goes: {because}"),
+        Fate::Stays { because, loss: Some(loss) } => format!("stays: {because} [{}]", loss.0),
+        other => panic!("{other:?}"),
+    };
+    assert!(judged(Some("0-2-100,0-1-110"), &members).starts_with("goes: every member holds"));
+    // One of them is not as far yet; a former primary; a server that nobody knows.
+    for (logged, words) in [
+        ("0-1-115,0-2-100", "[data-db-3:0-1-111..115]"),
+        ("0-1-100,0-2-104", "[data-db-3:0-2-101..104]"),
+        ("0-1-100,0-9-7,1-2-3", "[data-db-3:0-9-1..7+1-2-1..3]"),
+    ] {
+        let told = judged(Some(logged), &members);
+        assert!(told.starts_with("stays: it holds transactions") && told.ends_with(words), "{told}");
+    }
+    for (logged, members) in [(None, &members), (Some(""), &members), (Some("0-1-100"), &Survivors::Other)] {
+        let told = judged(logged, members);
+        assert!(told.starts_with("stays") && told.contains("[data-db-3:unknown:"), "{told}");
+    }
+    let later = logs(["0-1-130,0-2-100", "0-1-130,0-2-100"]);
+    assert!(same_history(&members, &later) && !same_history(&later, &members));
 }

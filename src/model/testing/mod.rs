@@ -325,5 +325,6 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         starts_read_only: Some(galera.is_none()),
         bootstrap_switches: Vec::new(),
         certificate: None,
+        logged: None,
     }
 }

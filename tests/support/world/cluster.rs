@@ -89,6 +89,8 @@ pub struct Member {
     /// Of the latest run of its container.
     pub log: &'static str,
     pub has_claim: bool,
+    /// Its server was killed: what a clean stop writes is missing.
+    pub killed: bool,
     /// The node on whose disk its volume lies, as the scheduler wrote it.
     pub claim_node: Option<&'static str>,
     /// How often its pod, and its claim, were made anew.
@@ -113,6 +115,7 @@ impl Member {
             grastate: None,
             log: "",
             has_claim: true,
+            killed: false,
             claim_node: None,
             remade: 0,
             claims_remade: 0,

@@ -49,6 +49,9 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
         }
     }
     file("mariadb_upgrade_info", Some(format!("{}-MariaDB", cluster.tables_of(ordinal))));
+    if let (Engine::Gtid(replication), None, false) = (&cluster.engine, given, empty || member.killed) {
+        section("logged", &format!("file\n{}", replication.variables(ordinal)["gtid_binlog_state"].replace(',', "\n")));
+    }
     // Of a volume that grew the file system grows with it.
     let total = 1_000_000 * if cluster.volumes.growing.contains(&ordinal) { 1 } else { cluster.volumes.size(ordinal).1 };
     let used = member.used_percent * total / 100;
