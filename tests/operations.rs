@@ -12,6 +12,7 @@ use crate::support::world::{Cluster, Engine, Shared, World};
 mod cuts;
 mod grace;
 mod hold;
+mod left;
 mod operated;
 mod operator;
 mod rebuild;

@@ -37,6 +37,8 @@ impl Hands<'_> {
             let asked = claim(self.set, template, &pod, &model, mark).map_err(Denied::Refused)?;
             let name = format!("{template}-{pod}");
             let stored = match create(self.api, Resource::Claims, namespace, &asked, dry_run).await {
+                // One that lay there when this began is deleted first.
+                Err(Denied::Exists) if dry_run => continue,
                 Err(Denied::Exists) => {
                     let found = read(self.api, Resource::Claims, namespace, &name).await?;
                     if found["metadata"]["annotations"][MADE_BY] != mark {

@@ -69,7 +69,7 @@ pub struct Restart {
 
 /// Another number of members, one at a time
 ///
-/// In: the highest ordinal leaves first, and nobody leaves whom the others need; volumes stay. Out (Galera): one member more each time, and the next when it is Synced with exactly the others. Not to 0: that is `stop`.
+/// In: the highest ordinal leaves first, and nobody leaves whom the others need; volumes stay. Out: one member more each time; the next when it is Synced with exactly the others, or follows and has caught up. Not to 0: that is `stop`.
 #[derive(Args, Clone, Debug)]
 pub struct Scale {
     /// How many members there are to be

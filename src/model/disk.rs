@@ -30,6 +30,9 @@ pub struct Disk {
     /// starts (11.8.6, seen). Only told of a directory at rest; `None`: there is no such file, or more than one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logged: Option<GtidState>,
+    /// It was told whom to replicate from (`master.info`). Only told of a directory at rest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follows: bool,
     /// The file system of the data directory.
     pub space: Space,
     pub process: Process,

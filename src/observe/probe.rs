@@ -195,6 +195,7 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
         copying: copying(&sections.text("transfer")),
         upgrade_info: info.map(|name| sections.text(name).trim_matches(['\0', '\n', ' ']).to_owned()),
         logged: logged(&sections.list("logged")),
+        follows: sections.text("follows").trim() == "yes",
         space: space(&sections.text("space")).map_err(Why::Failed)?,
         process: process(&sections.text("process")).map_err(Why::Failed)?,
         starts_read_only: switch(sections.text("read-only").trim()),

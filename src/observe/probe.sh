@@ -71,8 +71,10 @@ look_at_files() {
     /etc/mysql /etc/my.cnf /etc/my.cnf.d /opt/bitnami/mariadb/conf 2>/dev/null | while IFS= read -r f; do echo "file $f"; done
 }
 
-# What the binary logs of a stopped server ended with: each file after a line of its own.
+# What the binary logs of a stopped server ended with, each file after a line of its own; and whether it was told whom to follow.
 look_at_logs() {
+  section follows
+  [ -s "$datadir/master.info" ] && echo yes
   section logged
   for f in "$datadir"/*.state; do
     [ -f "$f" ] && [ -r "$f" ] && { echo file; cat "$f"; echo; }

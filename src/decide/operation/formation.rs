@@ -112,7 +112,10 @@ impl Formation {
         match self {
             Self::Galera { state_uuid } => together(seen, &wanted, state_uuid)?,
             Self::Replication { primary, writable } => {
-                lead_to(seen, primary)?;
+                // One server alone leads nobody yet.
+                if range.replicas > 1 {
+                    lead_to(seen, primary)?;
+                }
                 for ordinal in wanted.iter().filter(|ordinal| **ordinal != primary) {
                     follows(seen, *ordinal, primary)?;
                     keeps_up(seen, *ordinal, behind)?;

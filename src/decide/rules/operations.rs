@@ -358,7 +358,11 @@ What stands against it is listed. Most of it passes: run the command again then.
 its server takes what it misses; half a copy; or another history, which a full copy erases without a word.
 
 `--reuse-pvcs` reads the volumes first and starts new members on them if they hold nothing that the cluster has not. `--prune-pvcs` reads \
-them, too, and deletes the claims. Without either nothing is started on them.";
+them, too, and deletes the claims. Without either nothing is started on them.
+
+What the volume of a replica holds is told by the last positions of its binary log, which a server writes when it stops cleanly. If every \
+server has logged these, its replica can go on there, or the volume can go; otherwise it is left alone here, and `pvc prune` deletes it \
+only when its loss is accepted by name.";
 
     VOLUME_FOREIGN = "MDB752", Error, "A volume holds what the cluster never had",
     "Its data directory names another history (state UUID) than the cluster, or a database whose history nobody can tell. It may be all that \

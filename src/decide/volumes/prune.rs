@@ -14,7 +14,7 @@ use crate::decide::settled::settled;
 use crate::decide::verdict::verdict;
 use crate::model::disk::Disk;
 use crate::model::fact::{Fact, Why};
-use crate::model::gtid::Errant;
+use crate::model::gtid::{Errant, GtidState};
 use crate::model::names::Ordinal;
 use crate::model::server::Gtids;
 use crate::model::snapshot::{Member, Snapshot};
@@ -166,7 +166,7 @@ pub fn survivors(seen: &Snapshot) -> Result<Survivors, Vec<String>> {
         _ if !wrong.is_empty() => Err(wrong),
         Topology::Unknown { .. } => Err(vec!["what kind of cluster this is cannot be told".to_owned()]),
         Topology::Galera => of_galera(seen).map_err(|why| vec![why]),
-        Topology::Replication { .. } => Ok(of_replication(seen)),
+        Topology::Replication { .. } => Ok(logs(seen).map_or(Survivors::Other, |logs| Survivors::Replication { logs })),
         Topology::Single | Topology::Independent => Ok(Survivors::Other),
     }
 }
@@ -198,11 +198,18 @@ fn of_galera(seen: &Snapshot) -> Result<Survivors, String> {
     Ok(Survivors::Galera { state_uuid, committed })
 }
 
-fn of_replication(seen: &Snapshot) -> Survivors {
+/// What each server that answers has logged. `None`: one of them does not log what it replicates.
+#[must_use]
+pub fn logs(seen: &Snapshot) -> Option<Vec<Gtids>> {
     let servers = seen.expected().filter_map(|(_, member)| member.server.known().ok());
-    let logs: Option<Vec<Gtids>> =
-        servers.map(|server| (server.binlog.enabled && server.binlog.logs_replicated).then(|| server.gtid.clone())).collect();
-    logs.map_or(Survivors::Other, |logs| Survivors::Replication { logs })
+    servers.map(|server| (server.binlog.enabled && server.binlog.logs_replicated).then(|| server.gtid.clone())).collect()
+}
+
+/// The transactions in a log that ended with `state` that one of the servers has not, in words that a shell takes as they are.
+#[must_use]
+pub fn lacking(logs: &[Gtids], state: &GtidState) -> BTreeSet<String> {
+    let words = |Errant { domain, server, from, to }: Errant| format!("{domain}-{server}-{from}..{to}");
+    logs.iter().flat_map(|log| log.lacks(state)).map(words).collect()
 }
 
 /// The same by two looks that have their time between them (safety D5, G1).
@@ -275,7 +282,7 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
             ("it holds another history than the members: nobody else has any of it".to_owned(), format!("{uuid}:{seqno}"))
         }
         (Ok(Holds::Logged(state)), Survivors::Replication { logs }) => {
-            let lacking: BTreeSet<String> = logs.iter().flat_map(|log| log.lacks(&state)).map(words).collect();
+            let lacking = lacking(logs, &state);
             if lacking.is_empty() {
                 let because = format!("every member holds what its log ended with ({state}) and what came before it");
                 return Fate::Goes { because, loss: None };
@@ -295,11 +302,6 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
         return Fate::Goes { because: format!("its loss was accepted; {because}"), loss: Some(loss) };
     }
     Fate::Stays { because, loss: Some(loss) }
-}
-
-/// Transactions, in words that a shell takes as they are.
-fn words(Errant { domain, server, from, to }: Errant) -> String {
-    format!("{domain}-{server}-{from}..{to}")
 }
 
 /// Of what has no position the uid of the claim is told: whoever accepts this loss accepts no other one.

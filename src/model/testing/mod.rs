@@ -326,5 +326,6 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         bootstrap_switches: Vec::new(),
         certificate: None,
         logged: None,
+        follows: false,
     }
 }

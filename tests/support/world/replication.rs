@@ -95,6 +95,11 @@ impl Replication {
         self.servers.get(&ordinal).is_some_and(|server| server.running)
     }
 
+    /// Whether it has been told whom to follow.
+    pub fn follows(&self, ordinal: u32) -> bool {
+        self.servers[&ordinal].channel.is_some()
+    }
+
     /// A server on a copy of another one's data: its binary log begins anew.
     pub fn clone_to(&mut self, donor: u32, ordinal: u32) {
         let donor = &self.servers[&donor];
@@ -137,6 +142,14 @@ impl Replication {
         replica.binlog.extend(binlog);
         replica.applied.extend(newest.map(|(domain, id, sequence)| (domain, (id, sequence))));
         replica.channel = Some(Channel::of(source));
+    }
+
+    /// A server that starts takes what was written meanwhile, if its threads run.
+    pub fn catch_up(&mut self, ordinal: u32) {
+        let channel = self.servers[&ordinal].channel.as_ref();
+        if channel.is_some_and(|channel| channel.io == "Yes" && channel.sql_running && channel.sql_error.is_none()) {
+            self.start_thread(ordinal);
+        }
     }
 
     /// Transactions on one server, replicated to all who follow it with both threads running.

@@ -234,6 +234,7 @@ impl Cluster {
         if let Engine::Gtid(replication) = &mut self.engine {
             // As its configuration says: nobody opens himself.
             replication.server(ordinal).read_only = true;
+            replication.catch_up(ordinal);
         }
         if self.rolling.lost.remove(&ordinal) {
             self.as_galera().disconnect(ordinal);

@@ -50,6 +50,7 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
     }
     file("mariadb_upgrade_info", Some(format!("{}-MariaDB", cluster.tables_of(ordinal))));
     if let (Engine::Gtid(replication), None, false) = (&cluster.engine, given, empty || member.killed) {
+        section("follows", if replication.follows(ordinal) { "yes" } else { "" });
         section("logged", &format!("file\n{}", replication.variables(ordinal)["gtid_binlog_state"].replace(',', "\n")));
     }
     // Of a volume that grew the file system grows with it.

@@ -102,8 +102,8 @@ fn notes(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Vec<String>
         notes.extend(quorum.filter(|_| scale.replicas == 1).and_then(|quorum| last_goodbye(seen, now, &quorum)));
     } else if scale.replicas == 1 {
         notes.push(
-            "The server that is left is the only copy then. How replicas replicated from it goes with the last one: the next replica is \
-             set up by hand."
+            "The server that is left is the only copy then, and nobody is left who could be copied for a new replica: --reuse-pvcs brings \
+             those back that leave, as long as their volumes are kept and the primary keeps its binary logs."
                 .to_owned(),
         );
     }

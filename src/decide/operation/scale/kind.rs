@@ -44,12 +44,19 @@ pub fn fewer_already(seen: &Snapshot, replicas: u32) -> Refusal {
 }
 
 /// What more or fewer pods would not make a larger or smaller cluster of (safety D2).
-pub fn not_scaled(seen: &Snapshot, topology: &Topology) -> Refusal {
+pub fn not_scaled(seen: &Snapshot, topology: &Topology, replicas: u32) -> Refusal {
     let name = &seen.target.name;
     match topology {
         Topology::Single => {
             let summary = format!("{name} is a single server: another pod would be another database, writable and empty");
-            Refusal::new(&rules::NOT_SCALED, summary)
+            let refusal = Refusal::new(&rules::NOT_SCALED, summary);
+            let left = super::kept(seen);
+            if left.is_empty() {
+                return refusal;
+            }
+            // It may have had replicas.
+            let because = left.iter().map(|pod| format!("there still are volumes of {pod}"));
+            refusal.because(because).plugin(&format!("scale {name} --replicas {replicas} --reuse-pvcs"))
         }
         Topology::Independent | Topology::Galera | Topology::Replication { .. } | Topology::Unknown { .. } => {
             let summary =

@@ -7,6 +7,7 @@
 mod back;
 mod inwards;
 mod kind;
+mod left;
 mod memo;
 mod operated;
 mod outwards;
@@ -69,17 +70,25 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         },
         Topology::Replication { .. } => {
             if out {
-                match seeding::begin(seen, number.replicas, now)? {
+                match seeding::begin(seen, number, now)? {
                     Ok(begun) => seeding = Some(begun),
                     Err(refusal) => return Ok(Beginning::Refuse(refusal)),
                 }
             }
             None
         }
+        // What earlier replicas have left says how they replicated.
+        Topology::Single if out && number.volumes == Volumes::Reuse && left::there(seen, now, number.replicas)? => {
+            match seeding::begin(seen, number, now)? {
+                Ok(begun) => seeding = Some(begun),
+                Err(refusal) => return Ok(Beginning::Refuse(refusal)),
+            }
+            None
+        }
         Topology::Unknown { .. } => {
             return Err(Why::Failed("what kind of cluster this is cannot be told: no server answers".to_owned()));
         }
-        other => return Ok(Beginning::Refuse(kind::not_scaled(seen, &other))),
+        other => return Ok(Beginning::Refuse(kind::not_scaled(seen, &other, number.replicas))),
     };
     let mut scale = Scale {
         replicas: number.replicas,

@@ -14,7 +14,8 @@ use crate::model::fact::Why;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
-use super::{Scale, around, not_now, outwards};
+use super::left::{self, Left};
+use super::{Number, Scale, Volumes, around, not_now, outwards};
 
 /// Says which operation has made a claim.
 pub const MADE_BY: &str = "kubectl-mariadb/made-by";
@@ -37,19 +38,26 @@ pub struct Seeding {
 }
 
 /// Whether new replicas can be seeded, and how.
-pub fn begin(seen: &Snapshot, replicas: u32, now: Range) -> Result<Result<Seeding, Refusal>, Why> {
+pub fn begin(seen: &Snapshot, number: Number, now: Range) -> Result<Result<Seeding, Refusal>, Why> {
     let formation = match Formation::of(seen, "scale-out", &BTreeSet::new())? {
+        // Its replicas are gone, and come back.
+        Ok(Formation::Single) => {
+            let primary = Ordinal(now.start);
+            let server = server(seen, primary).ok_or_else(|| Why::Failed("the only server does not answer".to_owned()))?;
+            Formation::Replication { primary, writable: !server.read_only }
+        }
         Ok(formation) => formation,
         Err(refusal) => return Ok(Err(refusal)),
     };
     if let Err(why) = formation.within(seen, &BTreeSet::new(), u64::MAX) {
         return Ok(Err(not_now(seen, [why])));
     }
-    if let Err(reasons) = donor(seen, formation, now.end()) {
+    let copies = number.volumes != Volumes::Reuse || !left::there(seen, now, number.replicas)?;
+    if copies && let Err(reasons) = donor(seen, formation, now.end()) {
         let summary = format!("no replica of {} can give a copy of its data to a new one", seen.target.name);
         return Ok(Err(Refusal::new(&rules::NO_SEED, summary).because(reasons).plugin(&format!("status {}", seen.target.name))));
     }
-    if let Some(refusal) = lying(seen, replicas, now)? {
+    if let Some(refusal) = unbound(seen, number.replicas, now)? {
         return Ok(Err(refusal));
     }
     let mark = seen.taken.to_string();
@@ -69,18 +77,16 @@ pub fn in_step(seen: &Snapshot, seeding: &Seeding) -> Result<(), String> {
     new.into_iter().try_for_each(|ordinal| keeps_up(seen, ordinal, usual))
 }
 
-/// What lies where new replicas are to come. What a stopped server's files hold beyond the primary cannot be told without it.
-fn lying(seen: &Snapshot, replicas: u32, now: Range) -> Result<Option<Refusal>, Why> {
+/// Claims where new replicas are to come that have no volume, so that nothing can be read.
+fn unbound(seen: &Snapshot, replicas: u32, now: Range) -> Result<Option<Refusal>, Why> {
     let (set, name) = (&seen.objects.stateful_set, &seen.target.name);
     let new = now.end()..now.with(replicas).end();
     let claims = seen.objects.claims.known().map_err(Clone::clone)?;
-    let there = claims.iter().filter(|claim| set.ordinal_of_claim(&claim.name).is_some_and(|ordinal| new.contains(&ordinal.0)));
+    let there = claims.iter().filter(|claim| claim.volume.is_none());
+    let there = there.filter(|claim| set.ordinal_of_claim(&claim.name).is_some_and(|ordinal| new.contains(&ordinal.0)));
     let because: Vec<String> = there.map(|claim| format!("volume claim {}: {}", claim.name, claim.phase)).collect();
     Ok((!because.is_empty()).then(|| {
-        let summary = format!(
-            "volumes of earlier replicas lie where new ones of {name} are to come, and what they hold more than the primary cannot be \
-             told: remove them first, and each new replica gets a fresh copy"
-        );
+        let summary = format!("volume claims without a volume lie where new replicas of {name} are to come: remove them first");
         let refusal = Refusal::new(&rules::STALE_VOLUME, summary).because(because);
         refusal.plugin(&format!("pvc list {name}")).plugin(&format!("pvc prune {name}"))
     }))
@@ -128,12 +134,22 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, seeding: &Seeding, now:
     if let Err(why) = in_step(seen, seeding) {
         return Ok(outwards::waits(seen, memo, now, why));
     }
-    let donor = donor(seen, seeding.formation, seeding.first).map_err(|reasons| Why::Failed(reasons.join("; ")))?;
-    let mut steps = Vec::new();
+    let Left { mut steps, kept, mut notes } = match left::next(seen, memo, scale, now)? {
+        Ok(left) => left,
+        Err(decision) => return Ok(decision),
+    };
+    let mut giver = None;
     for replicas in now.replicas..scale.replicas {
-        steps.extend(self::steps(seen, seeding, donor, now.with(replicas))?);
+        let range = now.with(replicas);
+        if kept.contains(&Ordinal(range.end())) {
+            steps.push(start(seen, seeding, range, " on the volume that it left"));
+            continue;
+        }
+        let donor = donor(seen, seeding.formation, seeding.first).map_err(|reasons| Why::Failed(reasons.join("; ")))?;
+        giver = Some(donor.0);
+        steps.extend(self::steps(seen, seeding, donor, range)?);
     }
-    let notes = notes(seen, memo, seeding, donor.0);
+    notes.extend(self::notes(seen, memo, seeding, giver));
     Ok(Decision::Go(Plan { steps: around(seen, memo, steps), losses: Vec::new(), notes }))
 }
 
@@ -162,10 +178,15 @@ fn steps(seen: &Snapshot, seeding: &Seeding, (donor, datadir): (Ordinal, &str), 
         let act = Action::Seed { ordinal, donor, datadir: datadir.to_owned() };
         steps.push(Step::new(format!("seed {pod}"), say, act));
     }
-    let primary = seeding.formation.primary().map_or_else(String::new, |primary| seen.pod_name(primary));
-    let say = format!("start {pod}, and wait until it follows {primary} and has caught up");
-    steps.push(Step::range(format!("start {pod}"), say, now, now.with(now.replicas + 1)));
+    steps.push(start(seen, seeding, now, ""));
     Ok(steps)
+}
+
+fn start(seen: &Snapshot, seeding: &Seeding, now: Range, how: &str) -> Step {
+    let pod = seen.pod_name(Ordinal(now.end()));
+    let primary = seeding.formation.primary().map_or_else(String::new, |primary| seen.pod_name(primary));
+    let say = format!("start {pod}{how}, and wait until it follows {primary} and has caught up");
+    Step::range(format!("start {pod}"), say, now, now.with(now.replicas + 1))
 }
 
 /// What is to be done about the one that was added last, before anything else.
@@ -202,14 +223,18 @@ fn lost(seen: &Snapshot, summary: String, because: String) -> Refusal {
     refusal.plugin(&format!("operation abort {}", seen.target.name))
 }
 
-fn notes(seen: &Snapshot, memo: &Memo, seeding: &Seeding, donor: Ordinal) -> Vec<String> {
-    let used = seen.members.get(&donor).and_then(|member| member.files.known().ok()).map(|disk| disk.space.used >> 20);
-    let size = used.map_or_else(String::new, |used| format!(", up to {used} MiB"));
-    let mut notes = vec![format!(
-        "{} gives the copy{size}, and serves and replicates meanwhile. It goes from pod to pod unencrypted, as a state transfer does; \
-         the password of the replication account goes by the API server.",
-        seen.pod_name(donor)
-    )];
+/// `giver`: whoever is copied.
+fn notes(seen: &Snapshot, memo: &Memo, seeding: &Seeding, giver: Option<Ordinal>) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(donor) = giver {
+        let used = seen.members.get(&donor).and_then(|member| member.files.known().ok()).map(|disk| disk.space.used >> 20);
+        let size = used.map_or_else(String::new, |used| format!(", up to {used} MiB"));
+        notes.push(format!(
+            "{} gives the copy{size}, and serves and replicates meanwhile. It goes from pod to pod unencrypted, as a state transfer \
+             does; the password of the replication account goes by the API server.",
+            seen.pod_name(donor)
+        ));
+    }
     if seeding.formation.primary().and_then(|primary| server(seen, primary)).is_some_and(|primary| primary.read_only) {
         notes.push("The primary is read-only, and stays so.".to_owned());
     }

@@ -203,7 +203,7 @@ fn reading(seen: &Snapshot, memo: &Memo, claims: &BTreeMap<Ordinal, Vec<&Claim>>
     if datadirs.is_empty() { Vec::new() } else { vec![recovery(datadirs)] }
 }
 
-fn delete(claim: &Claim) -> Step {
+pub(super) fn delete(claim: &Claim) -> Step {
     let say = format!("delete the volume claim {}: what it holds is gone, unless its volume is retained", claim.name);
     let act = Action::DeleteClaim { name: claim.name.clone(), uid: claim.uid.clone() };
     Step::new(format!("delete {}", claim.name), say, act).without_return()

@@ -195,25 +195,35 @@ pub fn new_replica(stage: &Stage) -> Result<()> {
     record(stage, "22", "none: a new replica, while writers write", "copied another one before it started", &done)
 }
 
-/// Row 22 of replication: new replicas start from a copy of another one, the last one leaves under writers, and nothing starts on
-/// what an earlier replica has left.
+/// Row 22 of replication: new replicas start from a copy of another one, or go on where they stopped, and the last one leaves under
+/// writers.
 pub fn replicas_come_and_go(stage: &Stage) -> Result<()> {
     let prune = || says(&plugin(stage, &["pvc", "prune", "db", "-y"], 0)?, "every member holds what its log ended with");
     let out = written(stage, &Target::Pod(0), 5, || says(&scale(stage, 5, &[], 0)?, "db has 5 members"))?;
     let done = written(stage, &Target::Pod(0), 3, || {
         says(&scale(stage, 3, &["--current-replicas", "5"], 0)?, "the volumes of db-3, db-4 are kept")?;
         says(&scale(stage, 5, &[], 5)?, "MDB751")?;
+        let before = [kept(stage, 3)?, kept(stage, 4)?];
+        scale(stage, 5, &["--reuse-pvcs"], 0)?;
+        ensure!(before == [kept(stage, 3)?, kept(stage, 4)?], "other volumes");
+        scale(stage, 3, &[], 0)?;
         prune()?;
-        says(&scale(stage, 2, &[], 0)?, "db has 2 members; the volume of db-2 is kept")?;
-        says(&scale(stage, 3, &[], 5)?, "MDB751")?;
-        prune()?;
-        scale(stage, 3, &[], 0).map(drop)
+        says(&scale(stage, 1, &[], 0)?, "db has 1 member; the volumes of db-1, db-2 are kept")?;
+        says(&scale(stage, 3, &[], 5)?, "--replicas 3 --reuse-pvcs")?;
+        scale(stage, 3, &["--reuse-pvcs"], 0)?;
+        scale(stage, 2, &[], 0)?;
+        let before = kept(stage, 2)?;
+        scale(stage, 3, &["--prune-pvcs"], 0)?;
+        ensure!(before != kept(stage, 2)?, "the volume is the old one");
+        Ok(())
     })?;
     let rows = out.0.rows() + done.0.rows();
     stage.record(Record {
         rows: "22".to_owned(),
-        fault: "none: 3 to 5 to 3 to 2 to 3 servers, while writers write".to_owned(),
-        did: "gave each new replica a copy of another one before it started; kept the volumes of those that left".to_owned(),
+        fault: "none: 3 to 5 to 3 to 5 to 3 to 1 to 3 to 2 to 3 servers, while writers write".to_owned(),
+        did: "gave each new replica a copy of another one before it started; kept the volumes of those that left, and had them go on \
+              there, or deleted them when every server had logged what they held"
+            .to_owned(),
         took: Some(out.1 + done.1),
         acknowledged: Some(rows),
     })

@@ -1,0 +1,161 @@
+//! Volumes of earlier replicas where new ones are to come: read first, measured by what every server has logged, and then reused or
+//! deleted, or left alone (safety D5). A replica that is stopped cleanly leaves the last positions of its binary log beside it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::decide::operation::gates::{AGREE, wait};
+use crate::decide::operation::memo::Memo;
+use crate::decide::operation::plan::{Action, Decision, Range, Refusal, Step};
+use crate::decide::rules::operations as rules;
+use crate::decide::volumes::prune::{lacking, logs};
+use crate::model::disk::Disk;
+use crate::model::fact::Why;
+use crate::model::kubernetes::Claim;
+use crate::model::names::Ordinal;
+use crate::model::server::Gtids;
+use crate::model::snapshot::Snapshot;
+use crate::model::volumes::Holds;
+
+use super::{Scale, Volumes, names, stale};
+
+/// What is to be done about them before the next replica starts.
+#[derive(Debug, Default)]
+pub struct Left {
+    pub steps: Vec<Step>,
+    /// Those that go on with what lies there.
+    pub kept: BTreeSet<Ordinal>,
+    pub notes: Vec<String>,
+}
+
+/// Whether every new ordinal has its volumes already.
+///
+/// # Errors
+/// The claims are not known.
+pub fn there(seen: &Snapshot, now: Range, replicas: u32) -> Result<bool, Why> {
+    let claims = seen.objects.claims.known().map_err(Clone::clone)?;
+    let set = &seen.objects.stateful_set;
+    let lies = |name: String| claims.iter().any(|claim| claim.name == name && claim.volume.is_some());
+    Ok((now.end()..now.with(replicas).end()).all(|ordinal| set.claims_of(Ordinal(ordinal)).all(lies)))
+}
+
+/// What is to be done about them now. `Err`: nothing, and why.
+pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<Result<Left, Decision>, Why> {
+    let claims = lying(seen, scale, now)?;
+    if let Some(claim) = claims.values().flatten().find(|claim| claim.deletion.is_some()) {
+        return Ok(Err(wait(format!("the volume claim {} is being deleted", claim.name), AGREE)));
+    }
+    // A server of this operation has run on those that it has reached.
+    let (kept, new): (BTreeSet<Ordinal>, BTreeSet<Ordinal>) = claims.keys().partition(|ordinal| ordinal.0 < scale.reached);
+    let mut left = Left { kept, ..Left::default() };
+    if new.is_empty() {
+        return Ok(Ok(left));
+    }
+    let pods = names(seen, new.iter().copied());
+    let unread: Vec<Ordinal> = new.iter().copied().filter(|ordinal| !memo.recovery.files.contains_key(ordinal)).collect();
+    if unread.is_empty() {
+        let logs = logs(seen);
+        let judged = new.iter().map(|ordinal| (*ordinal, judge(&memo.recovery.files[ordinal], logs.as_deref(), scale.volumes)));
+        let bad: Vec<(Ordinal, String)> = judged.filter_map(|(ordinal, judged)| Some((ordinal, judged.err()?))).collect();
+        if !bad.is_empty() {
+            return Ok(Err(Decision::Refuse(left_alone(seen, &bad))));
+        }
+    } else {
+        let say = format!("read what the volumes of {pods} hold, with short-lived pods that mount them read-only");
+        left.steps.push(Step::new("read the state files", say, Action::Read { ordinals: unread }));
+        left.notes.push(format!("If the volumes of {pods} hold more than every server has, or nobody can tell, it ends there."));
+    }
+    if scale.volumes == Volumes::Prune {
+        left.steps.extend(new.iter().flat_map(|ordinal| &claims[ordinal]).map(|claim| stale::delete(claim)));
+    } else {
+        left.notes.push(format!(
+            "On its old volume a replica takes what was written since it left, if the primary still has that; if not (error 1236), it \
+             is said, and `operation abort` takes the replica away again: {pods}."
+        ));
+        left.kept.extend(new);
+    }
+    Ok(Ok(left))
+}
+
+/// Those that lay there when it began, by ordinal.
+fn lying<'a>(seen: &'a Snapshot, scale: &Scale, now: Range) -> Result<BTreeMap<Ordinal, Vec<&'a Claim>>, Why> {
+    let set = &seen.objects.stateful_set;
+    let new = now.end()..now.with(scale.replicas).end();
+    let mut lying: BTreeMap<Ordinal, Vec<&Claim>> = BTreeMap::new();
+    for claim in seen.objects.claims.known().map_err(Clone::clone)? {
+        if let Some(ordinal) = set.ordinal_of_claim(&claim.name).filter(|ordinal| new.contains(&ordinal.0))
+            && scale.stale.get(&claim.name) == Some(&claim.uid)
+        {
+            lying.entry(ordinal).or_default().push(claim);
+        }
+    }
+    Ok(lying)
+}
+
+/// Whether nothing is lost if its server takes what it misses, or if it is deleted.
+///
+/// # Errors
+/// What speaks against it.
+fn judge(files: &Disk, logs: Option<&[Gtids]>, volumes: Volumes) -> Result<(), String> {
+    let reuse = volumes == Volumes::Reuse;
+    match Holds::at_rest(files) {
+        Holds::Nothing if reuse => Err("it is empty: a server would start from nothing there".to_owned()),
+        Holds::Nothing => Ok(()),
+        Holds::Unknown(why) => Err(format!("what it holds is not known: {why}")),
+        Holds::At { uuid, seqno } => Err(format!("it is that of a Galera member, at {uuid}:{seqno}")),
+        Holds::Logged(_) if reuse && !files.follows => {
+            Err("its server was not told whom to replicate from (no master.info): it may have been a primary".to_owned())
+        }
+        Holds::Logged(state) => {
+            let logs = logs.ok_or("the servers do not log what they replicate, so its log cannot be compared")?;
+            let lacking: Vec<String> = lacking(logs, &state).into_iter().collect();
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            Err(format!("it holds transactions that a server has not: {}", lacking.join(", ")))
+        }
+    }
+}
+
+fn left_alone(seen: &Snapshot, bad: &[(Ordinal, String)]) -> Refusal {
+    let name = &seen.target.name;
+    let pods = names(seen, bad.iter().map(|(ordinal, _)| *ordinal));
+    let summary = format!("the volumes of {pods} are left alone, so that no replica of {name} starts there");
+    let because = bad.iter().map(|(ordinal, why)| format!("volume of {}: {why}", seen.pod_name(*ordinal)));
+    Refusal::new(&rules::STALE_VOLUME, summary).because(because).plugin(&format!("pvc prune {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::disk::{Process, StateFile};
+    use crate::model::testing::{disk, gtids};
+
+    #[test]
+    fn only_what_every_server_has_is_reused_or_deleted_and_only_a_replica_goes_on() {
+        let at_rest = |logged: Option<&str>, follows: bool| {
+            let mut files = disk(None);
+            (files.process, files.grastate, files.follows) = (Process::None, StateFile::Absent, follows);
+            files.logged = logged.map(|state| state.parse().unwrap());
+            files
+        };
+        let empty = Disk { empty: true, ..at_rest(None, false) };
+        let logs = [gtids("0-1-120", ""), gtids("0-1-110", "")];
+        let cases = [
+            (at_rest(Some("0-1-110"), true), "", ""),
+            (at_rest(Some("0-1-110"), false), "no master.info", ""),
+            (at_rest(Some("0-1-115"), true), "0-1-111..115", "0-1-111..115"),
+            (at_rest(None, true), "not known", "not known"),
+            (empty, "is empty", ""),
+            (disk(None), "a server runs", "a server runs"),
+        ];
+        for (files, reused, pruned) in cases {
+            for (volumes, expected) in [(Volumes::Reuse, reused), (Volumes::Prune, pruned)] {
+                let judged = judge(&files, Some(&logs), volumes).err().unwrap_or_default();
+                let right = if expected.is_empty() { judged.is_empty() } else { judged.contains(expected) };
+                assert!(right, "{volumes:?}, {expected:?} was expected: {judged:?}");
+            }
+        }
+        let told = judge(&at_rest(Some("0-1-1"), true), None, Volumes::Prune).unwrap_err();
+        assert!(told.contains("do not log what they replicate"), "{told}");
+    }
+}
