@@ -26,6 +26,8 @@ use crate::process::Clock;
 
 /// A pod starts within seconds; attaching a volume may take longer.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// The same where no node can have its volume: only that node brings it back, and not within a minute.
+const NODELESS_LIMIT: Duration = Duration::from_secs(15);
 /// The same with a volume that is made, and an image that is pulled.
 const MAKING_LIMIT: Duration = Duration::from_secs(300);
 /// Reading a few small files.
@@ -311,6 +313,7 @@ impl<'a> Helpers<'a> {
                 // A new volume has to be made first.
                 Kind::Seed => MAKING_LIMIT,
                 _ if started => limit,
+                _ if is_nodeless(&waits) => NODELESS_LIMIT,
                 _ => START_LIMIT,
             };
             if began.elapsed() >= limit {
@@ -416,6 +419,11 @@ fn progress(pod: &Pod) -> Progress {
         Some(ContainerState::Waiting { reason, message }) => Progress::Waits(format!("{reason} ({message})")),
         _ => Progress::Waits(pod.unscheduled.clone().unwrap_or_else(|| "its node has not reported it yet".to_owned())),
     }
+}
+
+/// Whether the scheduler says that the volume lies on a node that is not there (its words up to 1.34, and before).
+fn is_nodeless(unscheduled: &str) -> bool {
+    ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|words| unscheduled.contains(words))
 }
 
 fn uid(object: &Value) -> Option<&str> {

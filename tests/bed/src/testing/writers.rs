@@ -122,6 +122,14 @@ impl Writers {
     /// # Errors
     /// The log or the tables cannot be made.
     pub fn start(cluster: &Cluster, target: &Target, count: usize, log: &Path) -> Result<Self> {
+        Self::resting(cluster, target, count, Duration::ZERO, log)
+    }
+
+    /// The same with a rest after each row: a replica with one thread never catches up with one that writes without a pause.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn resting(cluster: &Cluster, target: &Target, count: usize, rest: Duration, log: &Path) -> Result<Self> {
         let log = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
         // An operator gives the account its rights some seconds after it calls the cluster ready.
         wait_until("the writers may write", PREPARED, || prepare(cluster, target, count))?;
@@ -137,6 +145,7 @@ impl Writers {
                     stop: Arc::clone(&stop),
                     pace: Arc::clone(&pace),
                     log: Arc::clone(&log),
+                    rest,
                 };
                 thread::spawn(move || writer.write())
             })
@@ -177,6 +186,7 @@ struct Writer {
     stop: Arc<AtomicBool>,
     pace: Arc<Mutex<Pace>>,
     log: Arc<Mutex<File>>,
+    rest: Duration,
 }
 
 impl Writer {
@@ -192,6 +202,7 @@ impl Writer {
                 Ok(()) => {
                     self.acknowledged(next);
                     own.ids.insert(next);
+                    thread::sleep(self.rest);
                 }
                 Err(why) => {
                     own.errors += 1;

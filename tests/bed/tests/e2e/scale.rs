@@ -76,9 +76,10 @@ fn forget(stage: &Stage, ordinals: &[u32]) -> Result<()> {
 
 /// Writers write while `work` goes on; then every acknowledged row is on every one of `members`.
 fn written(stage: &Stage, target: &Target, members: u32, work: impl FnOnce() -> Result<()>) -> Result<(Acknowledged, Duration)> {
-    // One thread of a new replica applies what several write on the same two cores: it would never catch up.
-    let writers = if stage.cluster.shape.kind == Kind::Replication { 1 } else { 3 };
-    let writers = Writers::start(&stage.cluster, target, writers, &stage.folder.join("acknowledged"))?;
+    // One thread of a new replica applies what others write on the same two cores: it would never catch up.
+    let (writers, rest) = if stage.cluster.shape.kind == Kind::Replication { (1, 4) } else { (3, 0) };
+    let rest = Duration::from_millis(rest);
+    let writers = Writers::resting(&stage.cluster, target, writers, rest, &stage.folder.join("acknowledged"))?;
     thread::sleep(Duration::from_secs(2));
     let began = Instant::now();
     work()?;
