@@ -238,7 +238,9 @@ pub fn same_history(one: &Survivors, other: &Survivors) -> bool {
     match (one, other) {
         (Survivors::Galera { state_uuid: one, .. }, Survivors::Galera { state_uuid: other, .. }) => one == other,
         (Survivors::Replication { logs: one }, Survivors::Replication { logs: other }) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(before, now)| now.lacks(&before.binlog_state).is_empty())
+            // Logs only grow, whichever of the two moments was first.
+            let grew = |before: &Gtids, now: &Gtids| now.lacks(&before.binlog_state).is_empty();
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| grew(one, other) || grew(other, one))
         }
         (Survivors::Other, Survivors::Other) => true,
         _ => false,
