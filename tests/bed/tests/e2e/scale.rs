@@ -311,7 +311,7 @@ fn model_of_backups(stage: &Stage) -> Result<()> {
     // The disks of this bed are those of its nodes: the new replica has to run where the backup lies, beside another one. Whether it
     // may is said when the object is made, and never again.
     let mut object = stage.cluster.get("mariadb.k8s.mariadb.com/db")?;
-    object["spec"]["affinity"]["antiAffinityEnabled"] = json!(false);
+    object["spec"]["affinity"] = json!({"antiAffinityEnabled": false});
     object["spec"]["replication"]["replica"]["bootstrapFrom"] = json!({"physicalBackupTemplateRef": {"name": "db-model"}});
     stage.cluster.kubectl(&["delete", "mariadb.k8s.mariadb.com", "db", "--wait=true"])?;
     wait_until("its pods are gone", SOON * 2, || {
