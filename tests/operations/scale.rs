@@ -132,7 +132,7 @@ async fn a_replica_leaves_and_the_primary_stays() {
         assert!(cluster.replicas == 2 && cluster.members[&2].pod == Pod::Absent && cluster.members[&2].has_claim);
     }
     let lies = played(&server, TO_3, 5).await;
-    assert!(lies.stdout.contains("MDB751") && lies.stdout.contains("pvc prune db"), "{}", lies.stdout);
+    assert!(lies.stdout.contains("MDB751") && lies.stdout.contains("--replicas 3 --reuse-pvcs"), "{}", lies.stdout);
     {
         let mut world = world.lock();
         let cluster = world.cluster("db");
