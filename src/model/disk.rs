@@ -1,5 +1,7 @@
 //! What the files of one pod say, read inside the container without the server's help.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,9 +29,9 @@ pub struct Disk {
     /// Text of `mariadb_upgrade_info` or `mysql_upgrade_info`: the last version whose system tables are installed.
     pub upgrade_info: Option<String>,
     /// What the binary log ended with (`*.state` beside it). A server writes that when it stops cleanly and removes it when it
-    /// starts (11.8.6, seen). Only told of a directory at rest; `None`: there is no such file, or more than one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub logged: Option<GtidState>,
+    /// starts (11.8.6, seen). By the name of the log. Only told of a directory at rest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub logged: BTreeMap<String, GtidState>,
     /// It was told whom to replicate from (`master.info`). Only told of a directory at rest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub follows: bool,

@@ -41,6 +41,9 @@ pub struct Binlog {
     pub enabled: bool,
     /// `@@log_slave_updates`.
     pub logs_replicated: bool,
+    /// `@@log_bin_basename`: where it is, without the number of the file.
+    #[serde(default)]
+    pub basename: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,17 +63,11 @@ impl Gtids {
     /// source that was rebuilt or reset, or that does not log what it replicates, only those beyond its position are found.
     #[must_use]
     pub fn errant_against(&self, source: &Self) -> Vec<Errant> {
-        source.lacks(&self.binlog_state)
-    }
-
-    /// The transactions in a log that ends with `state` that this server has not; as exact as [`Self::errant_against`].
-    #[must_use]
-    pub fn lacks(&self, state: &GtidState) -> Vec<Errant> {
-        let logged = |gtid: &Gtid| self.binlog_state.sequence(gtid.domain, gtid.server) >= gtid.sequence;
-        if !self.binlog_state.is_empty() && self.slave_pos.0.values().all(logged) {
-            state.errant_against(&self.binlog_state)
+        let logged = |gtid: &Gtid| source.binlog_state.sequence(gtid.domain, gtid.server) >= gtid.sequence;
+        if !source.binlog_state.is_empty() && source.slave_pos.0.values().all(logged) {
+            self.binlog_state.errant_against(&source.binlog_state)
         } else {
-            state.errant_after(&self.slave_pos.furthest(&self.binlog_pos))
+            self.binlog_state.errant_after(&source.slave_pos.furthest(&source.binlog_pos))
         }
     }
 }

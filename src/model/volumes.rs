@@ -65,8 +65,8 @@ pub enum Holds {
     Nothing,
     /// Galera closed it cleanly here.
     At { uuid: Uuid, seqno: u64 },
-    /// A server without Galera closed its binary log cleanly here.
-    Logged(GtidState),
+    /// A server without Galera closed these binary logs cleanly here, by their names.
+    Logged(BTreeMap<String, GtidState>),
     /// Why no position can be told.
     Unknown(String),
 }
@@ -95,13 +95,10 @@ impl Holds {
             },
             StateFile::Empty => unknown("its grastate.dat is empty: a first copy never completed"),
             StateFile::Malformed { problem, .. } => Self::Unknown(format!("its grastate.dat is unreadable: {problem}")),
-            StateFile::Absent => match &files.logged {
-                Some(state) if !state.is_empty() => Self::Logged(state.clone()),
-                Some(_) => unknown("it has no grastate.dat, and its binary log was empty"),
-                None => unknown(
-                    "it has no grastate.dat, and no binary log that was closed: its server did not stop cleanly, or logs elsewhere",
-                ),
-            },
+            StateFile::Absent if files.logged.is_empty() => unknown(
+                "it has no grastate.dat, and no binary log that was closed: its server did not stop cleanly, or logs elsewhere",
+            ),
+            StateFile::Absent => Self::Logged(files.logged.clone()),
         }
     }
 }
@@ -111,7 +108,10 @@ impl fmt::Display for Holds {
         match self {
             Self::Nothing => f.write_str("empty"),
             Self::At { uuid, seqno } => write!(f, "{uuid}:{seqno}"),
-            Self::Logged(state) => state.fmt(f),
+            Self::Logged(logs) => {
+                let logs: Vec<String> = logs.values().map(ToString::to_string).collect();
+                f.write_str(&logs.join("; "))
+            }
             Self::Unknown(why) => f.write_str(why),
         }
     }

@@ -204,11 +204,16 @@ fn disk(sections: &Sections<'_>, asked: Timestamp) -> Result<Disk, Why> {
     })
 }
 
-/// Of one file alone: of several it is not known which one is that of the server.
-fn logged(lines: &[String]) -> Option<GtidState> {
-    let (first, gtids) = lines.split_first()?;
-    let gtids: Vec<&str> = gtids.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
-    if first != "file" { None } else { gtids.join(",").parse().ok() }
+/// By the name of the log. What cannot be read is no log.
+fn logged(lines: &[String]) -> BTreeMap<String, GtidState> {
+    let named = |line: &String| line.starts_with("file ");
+    let files = lines.chunk_by(|_, next| !named(next)).filter(|lines| named(&lines[0]));
+    files
+        .filter_map(|lines| {
+            let gtids: Vec<&str> = lines[1..].iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
+            Some((lines[0].trim_start_matches("file ").to_owned(), gtids.join(",").parse().ok()?))
+        })
+        .collect()
 }
 
 fn state_file<T>(
@@ -361,12 +366,17 @@ mod tests {
     }
 
     #[test]
-    fn the_log_of_a_stopped_server_counts_where_there_is_one_alone() {
-        let logged = |text: &str| logged(&text.lines().map(str::to_owned).collect::<Vec<_>>()).map(|state| state.to_string());
-        assert_eq!(logged("file\n0-7-3\n0-8-12\n").as_deref(), Some("0-7-3,0-8-12"));
-        assert_eq!(logged("file\n").as_deref(), Some(""));
-        for text in ["", "file\n0-7-3\nfile\n0-7-4\n", "file\nbinary", "0-7-3\n"] {
-            assert_eq!(logged(text), None, "{text}");
+    fn the_logs_of_a_stopped_server_are_told_by_their_names() {
+        let logged = |text: &str| {
+            let logs = logged(&text.lines().map(str::to_owned).collect::<Vec<_>>());
+            logs.into_iter().map(|(name, state)| format!("{name}: {state}")).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(logged("file binlog\n0-7-3\n0-8-12\n"), "binlog: 0-7-3,0-8-12");
+        assert_eq!(logged("file binlog\n"), "binlog: ");
+        assert_eq!(logged("file db-0-bin\n0-7-3\n\nfile old\n0-7-4\n"), "db-0-bin: 0-7-3; old: 0-7-4");
+        assert_eq!(logged("file old\nbinary\nfile binlog\n0-7-3\n"), "binlog: 0-7-3");
+        for text in ["", "0-7-3\n"] {
+            assert_eq!(logged(text), "", "{text}");
         }
     }
 

@@ -77,7 +77,7 @@ look_at_logs() {
   [ -s "$datadir/master.info" ] && echo yes
   section logged
   for f in "$datadir"/*.state; do
-    [ -f "$f" ] && [ -r "$f" ] && { echo file; cat "$f"; echo; }
+    [ -f "$f" ] && [ -r "$f" ] && { f=${f##*/}; echo "file ${f%.state}"; cat "$datadir/$f"; echo; }
   done
 }
 

@@ -22,6 +22,7 @@ const VARIABLES: &[&str] = &[
     "hostname",
     "innodb_flush_log_at_trx_commit",
     "log_bin",
+    "log_bin_basename",
     "log_slave_updates",
     "max_connections",
     "read_only",
@@ -88,7 +89,11 @@ pub fn read(sets: &BTreeMap<String, Vec<Row>>, asked: Timestamp) -> Result<Serve
         server_id: variables.number("server_id")?,
         hostname: variables.text("hostname")?.to_owned(),
         read_only: variables.switch("read_only")?,
-        binlog: Binlog { enabled: variables.switch("log_bin")?, logs_replicated: variables.switch("log_slave_updates")? },
+        binlog: Binlog {
+            enabled: variables.switch("log_bin")?,
+            logs_replicated: variables.switch("log_slave_updates")?,
+            basename: variables.text("log_bin_basename").ok().filter(|name| !name.is_empty()).map(str::to_owned),
+        },
         gtid: Gtids {
             domain: variables.number("gtid_domain_id")?,
             strict: variables.switch("gtid_strict_mode")?,

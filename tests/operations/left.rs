@@ -59,8 +59,8 @@ async fn what_nobody_else_has_and_what_is_not_known_stays() {
     for (spoil, way, says) in [
         (killed, REUSE, "what it holds is not known"),
         (killed, PRUNE, "what it holds is not known"),
-        (own, REUSE, "it holds transactions that a server has not: 0-104-"),
-        (own, PRUNE, "it holds transactions that a server has not: 0-104-"),
+        (own, REUSE, "its log has transactions that the primary has not logged or a replica has not reached: 0-104-"),
+        (own, PRUNE, "its log has transactions that the primary has not logged or a replica has not reached: 0-104-"),
         (primary, REUSE, "it may have been a primary"),
     ] {
         let world = scaled_in().await;

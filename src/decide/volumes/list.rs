@@ -177,7 +177,7 @@ fn stands(member: Option<&Member>) -> Stands {
     match member.files.known().map(Holds::at_rest) {
         Ok(Holds::Nothing) => Stands::Empty,
         Ok(Holds::At { uuid, seqno }) => Stands::Galera { uuid, seqno },
-        Ok(Holds::Logged(state)) => Stands::Gtid(state.to_string()),
+        Ok(logged @ Holds::Logged(_)) => Stands::Gtid(logged.to_string()),
         Ok(Holds::Unknown(why)) => Stands::Unknown(Why::Failed(why)),
         Err(why) => Stands::Unknown(why.clone()),
     }

@@ -3,6 +3,7 @@
 pub mod belongs;
 pub mod expand;
 pub mod list;
+pub mod logs;
 pub mod prune;
 
 #[cfg(test)]

@@ -143,6 +143,7 @@ fn claim(number: usize) -> Volume {
 fn leftovers(world: &World) -> Vec<Leftover> {
     let first = world.members.len();
     let leftover = |(number, (truth, told, mounted, marked)): (usize, &(Option<Truth>, Told, bool, bool))| Leftover {
+        pod: String::new(),
         ordinal: Ordinal(u32::try_from(first + number).unwrap()),
         claims: vec![claim(first + number)],
         used_by: Fact::Known(mounted.then(|| "somebody".to_owned()).into_iter().collect::<BTreeSet<_>>()),
@@ -154,7 +155,7 @@ fn leftovers(world: &World) -> Vec<Leftover> {
 fn survivors(world: &World) -> Survivors {
     match world.members.iter().min() {
         Some(committed) if world.galera => Survivors::Galera { state_uuid: world.history, committed: *committed },
-        _ => Survivors::Other,
+        _ => Survivors::Other(String::new()),
     }
 }
 

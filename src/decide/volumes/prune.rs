@@ -14,14 +14,13 @@ use crate::decide::settled::settled;
 use crate::decide::verdict::verdict;
 use crate::model::disk::Disk;
 use crate::model::fact::{Fact, Why};
-use crate::model::gtid::{Errant, GtidState};
 use crate::model::names::Ordinal;
-use crate::model::server::Gtids;
 use crate::model::snapshot::{Member, Snapshot};
 use crate::model::topology::Topology;
 use crate::model::volumes::{Holds, Volume};
 
 use super::data_template;
+use super::logs::Logs;
 
 /// Who mounts what, by claim.
 pub type Mounts = BTreeMap<String, BTreeSet<String>>;
@@ -30,6 +29,8 @@ pub type Mounts = BTreeMap<String, BTreeSet<String>>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leftover {
     pub ordinal: Ordinal,
+    /// The name that its pod had.
+    pub pod: String,
     /// The one with the data first, if it is there.
     pub claims: Vec<Volume>,
     /// Pods that use any of them.
@@ -43,11 +44,10 @@ pub struct Leftover {
 pub enum Survivors {
     /// Every write set of `state_uuid` up to `committed`.
     Galera { state_uuid: Uuid, committed: u64 },
-    /// What each of them has logged. All of them log what they replicate, so a volume that was made of the same pod template holds
-    /// nothing that its own log does not tell.
-    Replication { logs: Vec<Gtids> },
-    /// Nothing that the files of a stopped server could be compared with.
-    Other,
+    /// What they have replicated.
+    Replication { logs: Logs },
+    /// Nothing that the files of a stopped server could be compared with, and why.
+    Other(String),
 }
 
 /// What becomes of a left-over volume.
@@ -78,7 +78,7 @@ pub fn leftovers(seen: &Snapshot, volumes: &[Volume], mounts: &Fact<Mounts>) -> 
             let others = claims.iter().filter_map(|claim| mounts.get(&claim.name)).flatten().cloned();
             others.chain(own).collect()
         });
-        Leftover { ordinal, claims, used_by, files: Fact::Unknown(Why::NotAsked) }
+        Leftover { ordinal, pod: seen.pod_name(ordinal), claims, used_by, files: Fact::Unknown(Why::NotAsked) }
     };
     found.into_iter().map(leftover).collect()
 }
@@ -166,8 +166,12 @@ pub fn survivors(seen: &Snapshot) -> Result<Survivors, Vec<String>> {
         _ if !wrong.is_empty() => Err(wrong),
         Topology::Unknown { .. } => Err(vec!["what kind of cluster this is cannot be told".to_owned()]),
         Topology::Galera => of_galera(seen).map_err(|why| vec![why]),
-        Topology::Replication { .. } => Ok(logs(seen).map_or(Survivors::Other, |logs| Survivors::Replication { logs })),
-        Topology::Single | Topology::Independent => Ok(Survivors::Other),
+        Topology::Replication { .. } => Ok(match Logs::of(seen) {
+            Ok(Ok(logs)) => Survivors::Replication { logs },
+            Ok(Err(why)) => Survivors::Other(why),
+            Err(why) => Survivors::Other(why.to_string()),
+        }),
+        Topology::Single | Topology::Independent => Ok(Survivors::Other("they do not replicate".to_owned())),
     }
 }
 
@@ -198,20 +202,6 @@ fn of_galera(seen: &Snapshot) -> Result<Survivors, String> {
     Ok(Survivors::Galera { state_uuid, committed })
 }
 
-/// What each server that answers has logged. `None`: one of them does not log what it replicates.
-#[must_use]
-pub fn logs(seen: &Snapshot) -> Option<Vec<Gtids>> {
-    let servers = seen.expected().filter_map(|(_, member)| member.server.known().ok());
-    servers.map(|server| (server.binlog.enabled && server.binlog.logs_replicated).then(|| server.gtid.clone())).collect()
-}
-
-/// The transactions in a log that ended with `state` that one of the servers has not, in words that a shell takes as they are.
-#[must_use]
-pub fn lacking(logs: &[Gtids], state: &GtidState) -> BTreeSet<String> {
-    let words = |Errant { domain, server, from, to }: Errant| format!("{domain}-{server}-{from}..{to}");
-    logs.iter().flat_map(|log| log.lacks(state)).map(words).collect()
-}
-
 /// The same by two looks that have their time between them (safety D5, G1).
 ///
 /// # Errors
@@ -237,12 +227,8 @@ pub fn survivors_of_both(first: &Snapshot, second: &Snapshot) -> Result<Survivor
 pub fn same_history(one: &Survivors, other: &Survivors) -> bool {
     match (one, other) {
         (Survivors::Galera { state_uuid: one, .. }, Survivors::Galera { state_uuid: other, .. }) => one == other,
-        (Survivors::Replication { logs: one }, Survivors::Replication { logs: other }) => {
-            // Logs only grow, whichever of the two moments was first.
-            let grew = |before: &Gtids, now: &Gtids| now.lacks(&before.binlog_state).is_empty();
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| grew(one, other) || grew(other, one))
-        }
-        (Survivors::Other, Survivors::Other) => true,
+        (Survivors::Replication { logs: one }, Survivors::Replication { logs: other }) => one.is_of_one_history(other),
+        (Survivors::Other(_), Survivors::Other(_)) => true,
         _ => false,
     }
 }
@@ -283,17 +269,26 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
         (Ok(Holds::At { uuid, seqno }), _) => {
             ("it holds another history than the members: nobody else has any of it".to_owned(), format!("{uuid}:{seqno}"))
         }
-        (Ok(Holds::Logged(state)), Survivors::Replication { logs }) => {
-            let lacking = lacking(logs, &state);
-            if lacking.is_empty() {
-                let because = format!("every member holds what its log ended with ({state}) and what came before it");
-                return Fate::Goes { because, loss: None };
+        (Ok(Holds::Logged(found)), Survivors::Replication { logs }) => match logs.ended(&left.pod, &found) {
+            Err(why) => (format!("what it holds is not known: {why}"), unknown(left)),
+            Ok(state) => {
+                let lacking = logs.lacking(state);
+                if lacking.is_empty() {
+                    let because = format!("every member holds what its log ended with ({state}) and what came before it");
+                    return Fate::Goes { because, loss: None };
+                }
+                let lacking = lacking.into_iter().collect::<Vec<_>>().join("+");
+                (
+                    format!("its log has transactions that the primary has not logged or a replica has not reached: {lacking}"),
+                    lacking,
+                )
             }
-            let lacking = lacking.into_iter().collect::<Vec<_>>().join("+");
-            (format!("it holds transactions that a member has not: {lacking}"), lacking)
+        },
+        (Ok(logged @ Holds::Logged(_)), Survivors::Other(why)) => {
+            (format!("its log ended with {logged}, and the members have none to compare that with: {why}"), unknown(left))
         }
-        (Ok(Holds::Logged(state)), _) => {
-            (format!("its log ended with {state}, and the members have no logs to compare that with"), unknown(left))
+        (Ok(logged @ Holds::Logged(_)), Survivors::Galera { .. }) => {
+            (format!("its log ended with {logged}, and the members have none to compare that with"), unknown(left))
         }
         (Ok(Holds::Unknown(why)), _) => (format!("its position is not known: {why}"), unknown(left)),
         (Err(why), _) => (format!("its files could not be read: {why}"), unknown(left)),

@@ -51,7 +51,7 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
     file("mariadb_upgrade_info", Some(format!("{}-MariaDB", cluster.tables_of(ordinal))));
     if let (Engine::Gtid(replication), None, false) = (&cluster.engine, given, empty || member.killed) {
         section("follows", if replication.follows(ordinal) { "yes" } else { "" });
-        section("logged", &format!("file\n{}", replication.variables(ordinal)["gtid_binlog_state"].replace(',', "\n")));
+        section("logged", &format!("file binlog\n{}", replication.variables(ordinal)["gtid_binlog_state"].replace(',', "\n")));
     }
     // Of a volume that grew the file system grows with it.
     let total = 1_000_000 * if cluster.volumes.growing.contains(&ordinal) { 1 } else { cluster.volumes.size(ordinal).1 };
@@ -104,6 +104,7 @@ fn answers(cluster: &Cluster, ordinal: u32) -> String {
         ("hostname", &pod),
         ("innodb_flush_log_at_trx_commit", "1"),
         ("log_bin", "ON"),
+        ("log_bin_basename", "/var/lib/mysql/binlog"),
         ("log_slave_updates", "ON"),
         ("max_connections", "151"),
         ("server_id", &id),

@@ -8,6 +8,8 @@ use crate::model::operator::{Mode, OperatorView};
 use crate::model::snapshot::Snapshot;
 use crate::model::topology::Topology;
 
+use super::left;
+
 pub fn other_number(seen: &Snapshot, now: Range, expected: u32) -> Refusal {
     let name = &seen.target.name;
     let summary = format!("{name} has {} now, not {expected}", super::members(now.replicas));
@@ -54,9 +56,14 @@ pub fn not_scaled(seen: &Snapshot, topology: &Topology, replicas: u32) -> Refusa
             if left.is_empty() {
                 return refusal;
             }
-            // It may have had replicas.
-            let because = left.iter().map(|pod| format!("there still are volumes of {pod}"));
-            refusal.because(because).plugin(&format!("scale {name} --replicas {replicas} --reuse-pvcs"))
+            // It may have had replicas; they come back where each new ordinal up to the last has its volumes.
+            let now = Range::of(&seen.objects.stateful_set);
+            let reused = (now.replicas + 1..=replicas).rev().find(|replicas| left::there(seen, now, *replicas) == Ok(true));
+            let refusal = refusal.because(left.iter().map(|pod| format!("there still are volumes of {pod}")));
+            match reused {
+                Some(replicas) => refusal.plugin(&format!("scale {name} --replicas {replicas} --reuse-pvcs")),
+                None => refusal,
+            }
         }
         Topology::Independent | Topology::Galera | Topology::Replication { .. } | Topology::Unknown { .. } => {
             let summary =

@@ -7,12 +7,11 @@ use crate::decide::operation::gates::{AGREE, wait};
 use crate::decide::operation::memo::Memo;
 use crate::decide::operation::plan::{Action, Decision, Range, Refusal, Step};
 use crate::decide::rules::operations as rules;
-use crate::decide::volumes::prune::{lacking, logs};
+use crate::decide::volumes::logs::Logs;
 use crate::model::disk::Disk;
 use crate::model::fact::Why;
 use crate::model::kubernetes::Claim;
 use crate::model::names::Ordinal;
-use crate::model::server::Gtids;
 use crate::model::snapshot::Snapshot;
 use crate::model::volumes::Holds;
 
@@ -53,8 +52,11 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
     let pods = names(seen, new.iter().copied());
     let unread: Vec<Ordinal> = new.iter().copied().filter(|ordinal| !memo.recovery.files.contains_key(ordinal)).collect();
     if unread.is_empty() {
-        let logs = logs(seen);
-        let judged = new.iter().map(|ordinal| (*ordinal, judge(&memo.recovery.files[ordinal], logs.as_deref(), scale.volumes)));
+        let logs = Logs::of(seen)?;
+        let judged = new.iter().map(|ordinal| {
+            let files = &memo.recovery.files[ordinal];
+            (*ordinal, judge(&seen.pod_name(*ordinal), files, &logs, scale.volumes))
+        });
         let bad: Vec<(Ordinal, String)> = judged.filter_map(|(ordinal, judged)| Some((ordinal, judged.err()?))).collect();
         if !bad.is_empty() {
             return Ok(Err(Decision::Refuse(left_alone(seen, &bad))));
@@ -65,7 +67,7 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
         left.notes.push(format!("If the volumes of {pods} hold more than every server has, or nobody can tell, it ends there."));
     }
     if scale.volumes == Volumes::Prune {
-        left.steps.extend(new.iter().flat_map(|ordinal| &claims[ordinal]).map(|claim| stale::delete(claim)));
+        left.steps.extend(new.iter().flat_map(|ordinal| &claims[ordinal]).map(|claim| delete(claim)));
     } else {
         left.notes.push(format!(
             "On its old volume a replica takes what was written since it left, if the primary still has that; if not (error 1236), it \
@@ -74,6 +76,12 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
         left.kept.extend(new);
     }
     Ok(Ok(left))
+}
+
+/// The number of replicas can be taken back after it; the volume cannot.
+fn delete(claim: &Claim) -> Step {
+    let step = stale::delete(claim);
+    Step { no_return: false, ..step }
 }
 
 /// Those that lay there when it began, by ordinal.
@@ -95,23 +103,26 @@ fn lying<'a>(seen: &'a Snapshot, scale: &Scale, now: Range) -> Result<BTreeMap<O
 ///
 /// # Errors
 /// What speaks against it.
-fn judge(files: &Disk, logs: Option<&[Gtids]>, volumes: Volumes) -> Result<(), String> {
+fn judge(pod: &str, files: &Disk, logs: &Result<Logs, String>, volumes: Volumes) -> Result<(), String> {
     let reuse = volumes == Volumes::Reuse;
     match Holds::at_rest(files) {
         Holds::Nothing if reuse => Err("it is empty: a server would start from nothing there".to_owned()),
         Holds::Nothing => Ok(()),
         Holds::Unknown(why) => Err(format!("what it holds is not known: {why}")),
         Holds::At { uuid, seqno } => Err(format!("it is that of a Galera member, at {uuid}:{seqno}")),
-        Holds::Logged(_) if reuse && !files.follows => {
-            Err("its server was not told whom to replicate from (no master.info): it may have been a primary".to_owned())
-        }
-        Holds::Logged(state) => {
-            let logs = logs.ok_or("the servers do not log what they replicate, so its log cannot be compared")?;
-            let lacking: Vec<String> = lacking(logs, &state).into_iter().collect();
+        Holds::Logged(_) if reuse && !files.follows => Err(
+            "its server was not told whom to replicate from (no master.info of a default connection): it may have been a primary"
+                .to_owned(),
+        ),
+        Holds::Logged(found) => {
+            let logs = logs.as_ref().map_err(Clone::clone)?;
+            let state = logs.ended(pod, &found).map_err(|why| format!("what it holds is not known: {why}"))?;
+            let lacking: Vec<String> = logs.lacking(state).into_iter().collect();
             if lacking.is_empty() {
                 return Ok(());
             }
-            Err(format!("it holds transactions that a server has not: {}", lacking.join(", ")))
+            let lacking = lacking.join(", ");
+            Err(format!("its log has transactions that the primary has not logged or a replica has not reached: {lacking}"))
         }
     }
 }
@@ -121,25 +132,28 @@ fn left_alone(seen: &Snapshot, bad: &[(Ordinal, String)]) -> Refusal {
     let pods = names(seen, bad.iter().map(|(ordinal, _)| *ordinal));
     let summary = format!("the volumes of {pods} are left alone, so that no replica of {name} starts there");
     let because = bad.iter().map(|(ordinal, why)| format!("volume of {}: {why}", seen.pod_name(*ordinal)));
-    Refusal::new(&rules::STALE_VOLUME, summary).because(because).plugin(&format!("pvc prune {name}"))
+    // An unfinished operation forbids the other.
+    let refusal = Refusal::new(&rules::STALE_VOLUME, summary).because(because).plugin(&format!("operation abort {name}"));
+    refusal.plugin(&format!("pvc prune {name}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::disk::{Process, StateFile};
-    use crate::model::testing::{disk, gtids};
+    use crate::model::testing::disk;
 
     #[test]
     fn only_what_every_server_has_is_reused_or_deleted_and_only_a_replica_goes_on() {
         let at_rest = |logged: Option<&str>, follows: bool| {
             let mut files = disk(None);
             (files.process, files.grastate, files.follows) = (Process::None, StateFile::Absent, follows);
-            files.logged = logged.map(|state| state.parse().unwrap());
+            files.logged = logged.map(|state| ("binlog".to_owned(), state.parse().unwrap())).into_iter().collect();
             files
         };
         let empty = Disk { empty: true, ..at_rest(None, false) };
-        let logs = [gtids("0-1-120", ""), gtids("0-1-110", "")];
+        let replicas = [("db-1".to_owned(), "0-1-110".parse().unwrap())].into();
+        let logs = Ok(Logs { primary: "0-1-120".parse().unwrap(), replicas, name: "binlog".to_owned() });
         let cases = [
             (at_rest(Some("0-1-110"), true), "", ""),
             (at_rest(Some("0-1-110"), false), "no master.info", ""),
@@ -150,12 +164,17 @@ mod tests {
         ];
         for (files, reused, pruned) in cases {
             for (volumes, expected) in [(Volumes::Reuse, reused), (Volumes::Prune, pruned)] {
-                let judged = judge(&files, Some(&logs), volumes).err().unwrap_or_default();
+                let judged = judge("db-3", &files, &logs, volumes).err().unwrap_or_default();
                 let right = if expected.is_empty() { judged.is_empty() } else { judged.contains(expected) };
                 assert!(right, "{volumes:?}, {expected:?} was expected: {judged:?}");
             }
         }
-        let told = judge(&at_rest(Some("0-1-1"), true), None, Volumes::Prune).unwrap_err();
+        let none = Err("the servers do not log what they replicate".to_owned());
+        let told = judge("db-3", &at_rest(Some("0-1-1"), true), &none, Volumes::Prune).unwrap_err();
         assert!(told.contains("do not log what they replicate"), "{told}");
+        // Of a log that had another name once: nothing is known of what came after it.
+        let mut old = at_rest(None, true);
+        old.logged = [("old".to_owned(), "0-1-1".parse().unwrap())].into();
+        assert!(judge("db-3", &old, &logs, Volumes::Prune).unwrap_err().contains("what it holds is not known"));
     }
 }
