@@ -24,6 +24,35 @@ pub enum RecoveredBy {
     StartLog,
 }
 
+/// How the latest run of a member that does not stay up ended, by its own log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LastStart {
+    /// It started from this position and applied nothing.
+    Rested(Position),
+    /// It found a group of its own history that has applied less, and gave up ("Reversing history"): its own seqno and the
+    /// group's. Its saved state is zeroed by that, and the next start takes a full copy (10.11, experiment V20).
+    TurnedAway { own: u64, group: u64 },
+}
+
+/// Reads the log of a container's latest run.
+#[must_use]
+pub fn last_start(log: &str) -> Option<LastStart> {
+    turned_away(log).or_else(|| given(log).map(LastStart::Rested))
+}
+
+/// The position that a start recovered; or else the one it was given by a start script that keeps to itself how it found it.
+fn given(log: &str) -> Option<Position> {
+    at_rest_in_log(log).or_else(|| at_rest(log, "initial position: ").filter(|position| !position.uuid.is_nil()))
+}
+
+fn turned_away(log: &str) -> Option<LastStart> {
+    let (_, told) = log.lines().rev().find_map(|line| line.split_once("Reversing history: "))?;
+    let (own, rest) = told.split_once(" -> ")?;
+    let (group, _) = rest.split_once(',')?;
+    Some(LastStart::TurnedAway { own: own.parse().ok()?, group: group.parse().ok()? })
+}
+
 /// Reads what a helper pod printed: our own refusals, or the log of `mariadbd --wsrep-recover`.
 #[must_use]
 pub fn from_helper(log: &str) -> Recovered {
@@ -53,13 +82,16 @@ fn read(log: &str) -> Result<Position, String> {
 /// afterwards: it never got as far as a primary component or clients.
 #[must_use]
 pub fn at_rest_in_log(log: &str) -> Option<Position> {
-    const FOUND: &str = "WSREP: Recovered position: ";
+    at_rest(log, "WSREP: Recovered position: ")
+}
+
+fn at_rest(log: &str, found: &str) -> Option<Position> {
     // A server that gets one of these may take write sets.
     const WENT_ON: [&str; 6] =
         ["-> PRIMARY (", "-> JOINER (", "-> joiner", "Synchronized with group", "ready for connections", "State transfer"];
     let lines: Vec<&str> = log.lines().collect();
-    let at = lines.iter().rposition(|line| line.contains(FOUND))?;
-    let (_, text) = lines[at].split_once(FOUND)?;
+    let at = lines.iter().rposition(|line| line.contains(found))?;
+    let (_, text) = lines[at].split_once(found)?;
     let went_on = lines[at + 1..].iter().any(|line| WENT_ON.iter().any(|sign| line.contains(sign)));
     Position::parse(text.trim_end()).ok().filter(|_| !went_on)
 }
@@ -78,6 +110,25 @@ mod tests {
         let position = at_rest_in_log(&format!("{FOUND}{FAILED}")).unwrap();
         assert_eq!(position.to_string(), "72b28e72-e4fc-11f1-865b-c6b6a0870b7b:2113");
         assert!(at_rest_in_log(FOUND).is_some());
+    }
+
+    #[test]
+    fn whoever_is_ahead_of_the_group_says_so_before_it_gives_up() {
+        let ahead = fixture!("galera-10.11/joiner-ahead-of-group-errlog.txt");
+        let away = Some(LastStart::TurnedAway { own: 999_999, group: 6376 });
+        assert_eq!(last_start(ahead), away);
+        // On the way there it was in the group, so the position that it started from says nothing more.
+        assert_eq!(last_start(&format!("{FOUND}WSREP: Shifting OPEN -> PRIMARY (TO: 6376)\n{ahead}{FAILED}")), away);
+        assert!(matches!(last_start(&format!("{FOUND}{FAILED}")), Some(LastStart::Rested(_))));
+        let from = |position: &str| {
+            format!("[Note] WSREP: Loading provider /usr/lib/libgalera_smm.so initial position: {position}\n{FAILED}")
+        };
+        let given = last_start(&from("72b28e72-e4fc-11f1-865b-c6b6a0870b7b:2113"));
+        assert!(matches!(given, Some(LastStart::Rested(at)) if at.seqno == Some(2113)));
+        assert_eq!(last_start(&from("00000000-0000-0000-0000-000000000000:-1")), None);
+        for log in ["", "Reversing history: many -> 4, or so\n", "Reversing history: 5\n"] {
+            assert_eq!(last_start(log), None, "{log}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::fact::Fact;
 use super::kubernetes::{Claim, EndpointSlice, Event, Node, Pod, Service, StatefulSet};
 use super::manager::Manager;
 use super::names::{Ordinal, Target};
+use super::recovered::LastStart;
 use super::server::Server;
 
 /// One look at one cluster. Fixtures, bundles and replay are this value.
@@ -21,6 +22,9 @@ pub struct Snapshot {
     pub objects: Objects,
     /// Every ordinal the set wants, and every pod of the set beyond them.
     pub members: BTreeMap<Ordinal, Member>,
+    /// Of Galera members that crash beside a primary component: how their latest run ended. An extra.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last_starts: BTreeMap<Ordinal, LastStart>,
 }
 
 /// What the API server said. Everything but the StatefulSet is an extra: a missing right shows as unknown.

@@ -58,6 +58,9 @@ pub struct Status {
     /// `OPERATIONAL`, or what is being negotiated now. Absent without a group.
     pub evs_state: Option<String>,
     pub recv_queue: u64,
+    /// Threads that apply write sets: each may have one in hand that is neither in the queue nor committed.
+    #[serde(default)]
+    pub appliers: Option<u64>,
     pub recv_queue_avg: f64,
     pub send_queue: u64,
     pub flow_control: FlowControl,
@@ -129,6 +132,7 @@ impl Status {
             },
             evs_state: variables.get("wsrep_evs_state").filter(|state| !state.is_empty()).cloned(),
             recv_queue: read.number("wsrep_local_recv_queue")?,
+            appliers: read.optional("wsrep_applier_thread_count")?,
             recv_queue_avg: read.number("wsrep_local_recv_queue_avg")?,
             send_queue: read.number("wsrep_local_send_queue")?,
             flow_control: FlowControl {
@@ -224,6 +228,7 @@ mod tests {
                 gcomm_uuid: Some(uuid!("2ec756a1-e4f6-11f1-b132-2eafade3384b")),
                 evs_state: Some("OPERATIONAL".to_owned()),
                 recv_queue: 0,
+                appliers: Some(1),
                 recv_queue_avg: 0.2,
                 send_queue: 0,
                 flow_control: FlowControl { paused_ns: 0, paused_fraction: 0.0, sent: 0, received: 0, active: false },

@@ -32,6 +32,7 @@ pub fn snapshot(set: StatefulSet, pods: Vec<Pod>, taken: Timestamp) -> Snapshot 
             stateful_set: set,
         },
         members,
+        last_starts: BTreeMap::new(),
     }
 }
 

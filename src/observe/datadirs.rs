@@ -11,13 +11,14 @@ use crate::api::objects::{Pods, Scope, get_nodes, latest_log, list_claims, list_
 use crate::api::{Api, Password, PodRef};
 use crate::failure::Failure;
 use crate::model::fact::{Fact, Why};
+use crate::model::galera::Groups;
 use crate::model::kubernetes::{ContainerState, Node, Pod};
 use crate::model::names::{Ordinal, Target};
-use crate::model::recovered::{Recovered, RecoveredBy, at_rest_in_log};
+use crate::model::recovered::{LastStart, Recovered, RecoveredBy, at_rest_in_log, last_start};
 use crate::model::snapshot::{Member, Snapshot};
 
 use super::probe::{Looks, script_with};
-use super::{Depth, assemble, look, pods_of};
+use super::{Depth, assemble, look, pods_of, within};
 
 /// Between two looks at containers that crash and start again.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -153,6 +154,19 @@ pub async fn in_logs(api: &Api, seen: &Snapshot, ordinals: impl IntoIterator<Ite
         let log = latest_log(api, &container(seen, ordinal), LOG_LINES).await;
         let position = at_rest_in_log(log.known().ok()?)?;
         Some((ordinal, Recovered { by: RecoveredBy::StartLog, position: Fact::Known(position) }))
+    });
+    join_all(reads).await.into_iter().flatten().collect()
+}
+
+/// How the latest runs of members ended that crash beside a primary component: whether one is ahead of it is told nowhere else
+/// while they wait for their next start, which may be the one that erases it. An extra: what cannot be read is left out.
+pub async fn last_starts(api: &Api, seen: &Snapshot, limit: Duration) -> BTreeMap<Ordinal, LastStart> {
+    if Groups::of(seen).primaries().next().is_none() {
+        return BTreeMap::new();
+    }
+    let reads = seen.members.iter().filter(|(_, member)| crashes(seen, member)).map(|(ordinal, _)| async move {
+        let log = within(limit, latest_log(api, &container(seen, *ordinal), LOG_LINES)).await;
+        Some((*ordinal, last_start(log.known().ok()?)?))
     });
     join_all(reads).await.into_iter().flatten().collect()
 }

@@ -8,7 +8,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::Semaphore;
 
 use super::extras::{self, Extras};
-use super::{Depth, Found, assemble, is_of, look_at_members, manager, nodes_of, pods_of, take};
+use super::{Depth, Found, assemble, is_of, last_starts, look_at_members, manager, nodes_of, pods_of, take};
 use crate::api::Api;
 use crate::api::objects::{Pods, Scope, list_pods, list_stateful_sets};
 use crate::failure::Failure;
@@ -132,6 +132,9 @@ async fn look_at_all(
             let (samples, beside) = join(look_at_members(api, &snapshot, depth, Some(&permits)), beside.clone()).await;
             let (found, nodes, managers) = &*beside;
             take(&mut snapshot, samples);
+            if depth.exec {
+                snapshot.last_starts = last_starts(api, &snapshot, depth.pod_timeout).await;
+            }
             found.share(&mut snapshot);
             snapshot.objects.nodes.clone_from(nodes);
             snapshot.objects.manager = managers.of(&snapshot.objects.stateful_set);

@@ -35,6 +35,7 @@ use crate::model::target_name::TargetName;
 use crate::model::unmade::Unmade;
 use crate::process::Clock;
 
+use datadirs::last_starts;
 pub use datadirs::{catch, datadirs, homes, in_logs};
 pub use fleet::{Fleet, clusters, fleet};
 pub use founder::founder;
@@ -152,6 +153,9 @@ async fn look_at(api: &Api, target: &Target, depth: Depth) -> Result<Found, Fail
     )
     .await;
     take(&mut snapshot, samples);
+    if depth.exec {
+        snapshot.last_starts = Box::pin(last_starts(api, &snapshot, limit)).await;
+    }
     extras.wait(limit).await.share(&mut snapshot);
     snapshot.objects.nodes = nodes;
     snapshot.objects.manager = manager;

@@ -31,9 +31,16 @@ pub fn at_rest(seen: &Snapshot, files: &BTreeMap<Ordinal, Disk>) -> Snapshot {
     Snapshot { members: files.iter().map(|(ordinal, disk)| (*ordinal, member(disk))).collect(), ..seen.clone() }
 }
 
+/// Its last stop was a clean one, as the last of a primary component that others are ahead of (`further`): they went on without it,
+/// or it was told to go on without them, and then the write sets that both number alike are not the same (safety A9).
+#[must_use]
+pub fn was_apart(state: &Grastate, further: u64) -> bool {
+    state.safe_to_bootstrap == Some(true) && state.seqno.is_some_and(|seqno| seqno < further)
+}
+
 /// What to write before `founder` starts (safety A5): its own position, so that the history keeps its UUID, and the recovered
-/// positions of the others on that history, so that they need no full copy. Whoever is ahead of it, where the user chose so,
-/// loses its position, so that it takes one. Files that say so already are left alone.
+/// positions of the others on that history, so that they need no full copy. Whoever is ahead of it, where the user chose so, or
+/// was primary apart from it, loses its position, so that it takes one. Files that say so already are left alone.
 #[must_use]
 pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, Disk>) -> BTreeMap<Ordinal, StateChange> {
     let Some(at) = election.candidates.get(&founder).and_then(|candidate| candidate.electable()) else {
@@ -41,7 +48,9 @@ pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, D
     };
     let wanted = election.candidates.iter().filter_map(|(ordinal, candidate)| {
         let own = candidate.electable().filter(|own| own.uuid == at.uuid)?;
-        Some((*ordinal, Some(own.seqno).filter(|own| *own <= at.seqno), *ordinal == founder))
+        let state = files.get(ordinal).and_then(|disk| disk.grastate.parsed());
+        let follows = own.seqno <= at.seqno && !state.is_some_and(|state| was_apart(state, at.seqno));
+        Some((*ordinal, Some(own.seqno).filter(|_| follows), *ordinal == founder))
     });
     wanted
         .filter_map(|(ordinal, seqno, safe)| {

@@ -91,6 +91,27 @@ fn who_is_ahead_of_a_chosen_founder_takes_a_full_copy() {
     assert_eq!(written, [(0, Uuid::nil(), None), (1, HISTORY, Some(57))]);
 }
 
+/// Somebody ran `pc.bootstrap` on the one that was behind: its write sets and the group's have the same numbers (safety A9).
+#[test]
+fn who_was_primary_apart_from_the_founder_takes_a_full_copy() {
+    let seen = healthy_galera();
+    let mut files: BTreeMap<Ordinal, Disk> =
+        [(0, 58), (1, 58), (2, 56)].map(|(ordinal, seqno)| (Ordinal(ordinal), directory(Some(seqno)))).into();
+    let StateFile::Parsed(state) = &mut files.get_mut(&Ordinal(2)).unwrap().grastate else { panic!("parsed") };
+    state.safe_to_bootstrap = Some(true);
+    let election = elect_at_rest(&seen, &files, &BTreeMap::new());
+    assert!(matches!(election.outcome, Outcome::Elected { ordinal: Ordinal(0), .. }), "{:?}", election.outcome);
+    let written = writes(Ordinal(0), &election, &files);
+    let apart = written[&Ordinal(2)].after.as_ref().unwrap();
+    assert_eq!((apart.uuid, apart.seqno, apart.safe_to_bootstrap), (Uuid::nil(), None, Some(false)));
+    assert!(!written.contains_key(&Ordinal(1)));
+    // As far as the founder: it was the last of the same component.
+    let mut state = files[&Ordinal(2)].grastate.parsed().unwrap().clone();
+    assert!(was_apart(&state, 58) && !was_apart(&state, 56));
+    state.safe_to_bootstrap = Some(false);
+    assert!(!was_apart(&state, 58));
+}
+
 #[test]
 fn nothing_is_written_into_what_must_not_be_trusted() {
     let seen = healthy_galera();

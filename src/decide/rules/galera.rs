@@ -334,8 +334,10 @@ that the cluster lacks. The wrong member was bootstrapped.
 When it joins, it aborts (`Reversing history … Data loss is possible`), and its saved state is zeroed. At the restart after that it \
 is copied over, and the extra transactions are gone for ever. Kubernetes does this restart by itself within seconds.
 
-Stop this pod now: scale the set so that this ordinal does not run, with claims retained (MDB136), or make its container sleep. Then \
-decide: dump what only it has, or found the cluster again from it.";
+Stop all of them now, before its next start: `kubectl scale statefulset NAME --replicas=0`, with claims retained (MDB136); an operator \
+is suspended first. Then decide. `kubectl mariadb galera recover NAME` founds the cluster again from whoever is furthest, and what the \
+primary component has written since it was founded is erased: save that first if it may matter. Or save what only the member that is \
+ahead has, and start the set again as it was: it takes a full copy then.";
 
     DISTRUSTED = "MDB257", Error, "A data directory is marked as not to be trusted",
     "`grastate.dat` of this member has a zero UUID, and its server does not run. Galera writes it when the data may be wrong: the member was \

@@ -183,6 +183,7 @@ pub(crate) fn snapshot(servers: impl IntoIterator<Item = Server>) -> Snapshot {
             manager: Manager::StatefulSet,
         },
         members,
+        last_starts: BTreeMap::new(),
     }
 }
 
@@ -254,7 +255,7 @@ pub(crate) fn server(ordinal: u32) -> Server {
         server_id: 10 + ordinal,
         hostname: Ordinal(ordinal).pod(SET),
         read_only: false,
-        binlog: Binlog { enabled: true, logs_replicated: true },
+        binlog: Binlog { enabled: true, logs_replicated: true, basename: Some("/var/lib/mysql/binlog".to_owned()) },
         gtid: gtids(&format!("0-{}-7", 10 + ordinal), ""),
         galera: None,
         channels: Vec::new(),
@@ -325,7 +326,7 @@ pub(crate) fn disk(galera: Option<&Galera>) -> Disk {
         starts_read_only: Some(galera.is_none()),
         bootstrap_switches: Vec::new(),
         certificate: None,
-        logged: None,
+        logged: BTreeMap::new(),
         follows: false,
     }
 }

@@ -1,6 +1,6 @@
 //! Galera: what the state files say, above all of members that do not run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use crate::decide::finding::Finding;
 use crate::decide::rules::galera as rule;
 use crate::model::disk::{Disk, Process, StateFile};
 use crate::model::names::Ordinal;
+use crate::model::recovered::LastStart;
 
 use crate::decide::verdict::verb;
 
@@ -187,25 +188,47 @@ fn histories(scene: &Scene) -> Option<Finding> {
     Some(with_states(scene, finding, odd).about(names))
 }
 
-/// A resting member with more transactions than the primary component.
+/// A resting member with more transactions than the primary component: by its files, or by the log of its latest start.
 fn ahead(scene: &Scene) -> Option<Finding> {
     let live = live_histories(scene);
-    let committed = up(scene)
-        .filter(|(_, galera)| is_primary(&galera.status))
-        .filter_map(|(_, galera)| galera.status.last_committed)
-        .max()?;
-    let beyond = |_: Ordinal, disk: &Disk| {
-        let state = disk.grastate.parsed();
-        state.is_some_and(|state| live.contains(&state.uuid) && state.seqno.is_some_and(|seqno| seqno > committed))
-    };
-    let names = scene.names(quiet(scene).filter(|(ordinal, disk)| beyond(*ordinal, disk)).map(|(ordinal, _)| ordinal));
-    let finding = Finding::new(
-        &rule::AHEAD,
-        format!("{} {} transactions that the cluster lacks", list(&names), verb(&names, "has", "have")),
-    )
-    .seen("wsrep_last_committed of the primary component", committed);
-    let finding = with_states(scene, finding, beyond);
-    (!names.is_empty()).then(|| finding.about(names))
+    let primary = || up(scene).filter(|(_, galera)| is_primary(&galera.status)).map(|(_, galera)| &galera.status);
+    let committed = primary().filter_map(|status| status.last_committed).max()?;
+    // What it has received it will commit: the one that is down may have been the quickest.
+    let received =
+        primary().filter_map(|status| Some(status.last_committed? + status.recv_queue + status.appliers.unwrap_or(1))).max()?;
+    let is_beyond = |uuid: &Uuid, seqno: Option<u64>| live.contains(uuid) && seqno.is_some_and(|seqno| seqno > received);
+    let beyond = |_: Ordinal, disk: &Disk| disk.grastate.parsed().is_some_and(|state| is_beyond(&state.uuid, state.seqno));
+    let by_files = quiet(scene).filter(|(ordinal, disk)| beyond(*ordinal, disk)).map(|(ordinal, _)| ordinal);
+    let starts: BTreeMap<Ordinal, String> = scene
+        .seen
+        .last_starts
+        .iter()
+        .filter_map(|(ordinal, start)| Some((*ordinal, start_beyond(start, received, is_beyond)?)))
+        .collect();
+    let ordinals: BTreeSet<Ordinal> = by_files.chain(starts.keys().copied()).collect();
+    let names = scene.names(ordinals);
+    if names.is_empty() {
+        return None;
+    }
+    let summary = format!("{} {} transactions that the cluster lacks", list(&names), verb(&names, "has", "have"));
+    let mut finding = Finding::new(&rule::AHEAD, summary).seen("wsrep_last_committed of the primary component", committed);
+    for (ordinal, told) in starts {
+        finding = finding.seen(format!("log of the latest start of {}", scene.pod_name(ordinal)), told);
+    }
+    // Each start of it is one nearer to its end.
+    let stop = format!("scale statefulset/{} --replicas=0", scene.seen.target.name);
+    Some(with_states(scene, finding, beyond).kubectl(&stop).about(names))
+}
+
+/// What the log of a start says that was beyond what the primary component has `received`.
+fn start_beyond(start: &LastStart, received: u64, is_beyond: impl Fn(&Uuid, Option<u64>) -> bool) -> Option<String> {
+    match start {
+        LastStart::Rested(at) if is_beyond(&at.uuid, at.seqno) => Some(format!("it starts from {at}")),
+        LastStart::TurnedAway { own, group } if *own > received => {
+            Some(format!("it holds seqno {own}, found the group at {group}, and gave up (Reversing history)"))
+        }
+        LastStart::Rested(_) | LastStart::TurnedAway { .. } => None,
+    }
 }
 
 /// Ways to found a second cluster.

@@ -5,6 +5,8 @@ use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
 use crate::model::kubernetes::{ContainerState, Event, Handler, Probe};
 use crate::model::names::Ordinal;
+use crate::model::position::Position;
+use crate::model::recovered::LastStart;
 use crate::model::snapshot::Snapshot;
 use crate::model::testing::{
     cut_off, files_of, fixture, galera, galera_of, healthy_galera, healthy_replication, moment, server, server_of, single,
@@ -335,11 +337,12 @@ pub(super) fn cases() -> Vec<Case> {
             base: healthy_galera,
             hit: |seen| {
                 no_sql_after_crash(seen, 2);
-                state_of(seen, 2).seqno = Some(4);
+                state_of(seen, 2).seqno = Some(5);
             },
+            // A write set that is received is applied in a moment: the one that is down was quicker.
             miss: |seen| {
                 no_sql_after_crash(seen, 2);
-                state_of(seen, 2).seqno = Some(3);
+                state_of(seen, 2).seqno = Some(4);
             },
         },
     ]

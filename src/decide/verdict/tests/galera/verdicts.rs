@@ -42,6 +42,30 @@ fn a_killed_member_costs_an_error_and_the_margin() {
     }
 }
 
+/// Row 11: the wrong member founded the cluster, and those that crash hold more. Their next start gives up, and the one after
+/// that erases it: the log is all that tells meanwhile.
+#[test]
+fn a_crashing_member_that_holds_more_than_the_cluster_is_told_from_its_log() {
+    let committed = 3;
+    let history = galera_of(&mut healthy_galera(), 0).status.cluster_state_uuid;
+    let rested = |uuid: uuid::Uuid, seqno: u64| LastStart::Rested(Position { uuid, seqno: Some(seqno), gtid: None });
+    let told = |start: LastStart| {
+        let mut seen = healthy_galera();
+        stop(&mut seen, 2, ContainerState::Waiting { reason: "CrashLoopBackOff".to_owned(), message: String::new() });
+        out_of_view(&mut seen, 2);
+        seen.last_starts.insert(Ordinal(2), start);
+        verdict(&seen).findings.into_iter().find(|finding| finding.rule == &rule::AHEAD)
+    };
+    let finding = told(rested(history, committed + 20)).unwrap();
+    assert_eq!(finding.summary, "db-2 has transactions that the cluster lacks");
+    assert!(finding.evidence.iter().any(|evidence| evidence.value.contains(&format!("{history}:23"))), "{finding:?}");
+    assert!(told(LastStart::TurnedAway { own: committed + 20, group: committed }).is_some());
+    // Nothing more, nothing that is not on its way, and nothing of another history.
+    assert!(told(rested(history, committed)).is_none() && told(rested(history, committed + 1)).is_none());
+    assert!(told(LastStart::TurnedAway { own: committed, group: 1 }).is_none(), "of an earlier start");
+    assert!(told(rested(uuid::Uuid::from_u128(7), 99)).is_none());
+}
+
 #[test]
 fn a_member_in_sst_is_a_warning_and_no_more() {
     let mut seen = moment(["joiner-n1", "joiner-n2", "-"]);
