@@ -313,7 +313,7 @@ impl<'a> Helpers<'a> {
                 // A new volume has to be made first.
                 Kind::Seed => MAKING_LIMIT,
                 _ if started => limit,
-                _ if is_nodeless(&waits) => NODELESS_LIMIT,
+                Kind::Inspect if is_nodeless(&waits) => NODELESS_LIMIT,
                 _ => START_LIMIT,
             };
             if began.elapsed() >= limit {
@@ -421,9 +421,16 @@ fn progress(pod: &Pod) -> Progress {
     }
 }
 
-/// Whether the scheduler says that the volume lies on a node that is not there (its words up to 1.34, and before).
+/// Whether the scheduler says that the volume lies on a node that is not there (its words up to 1.34, and before), and no other
+/// reason: a node that is full, tainted or cordoned comes back.
 fn is_nodeless(unscheduled: &str) -> bool {
-    ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|words| unscheduled.contains(words))
+    let says = |reason: &str| {
+        ["volume node affinity conflict", "PersistentVolume's node affinity"].iter().any(|words| reason.contains(words))
+    };
+    // `0/3 nodes are available: 1 Insufficient memory, 2 node(s) didn't match ….`, and what preemption would do after that.
+    let reasons = unscheduled.split_once(" nodes are available: ").map_or(unscheduled, |(_, reasons)| reasons);
+    let reasons = reasons.split(". ").next().unwrap_or_default();
+    reasons.split(", ").all(says)
 }
 
 fn uid(object: &Value) -> Option<&str> {

@@ -226,8 +226,8 @@ pub async fn left(
     (operation.memo.stray, operation.memo.begun_again) = (None, false);
     notice(&mut operation.memo, &seen);
     acknowledge(&mut operation.memo);
-    if operation.memo.founder.is_none() && !operation.aborting {
-        operation.memo.recovery.unread.clear();
+    if !operation.aborting {
+        read_again(&mut operation, &seen);
     }
     if let Some(now) = seen.objects.manager.view().map(Steering::of).filter(|_| !operation.aborting)
         && !operation.memo.steerings.contains(&now)
@@ -266,6 +266,22 @@ pub async fn left(
             Ok(Left { seen, operation, plan, confirmed: true })
         }
     })
+}
+
+/// What whoever goes on must not take over from what was found out before: servers may have been started since, and have died again,
+/// even if the set now says what it said then. And what failed is tried again.
+fn read_again(operation: &mut Operation, seen: &Snapshot) {
+    let memo = &mut operation.memo;
+    let set = &seen.objects.stateful_set;
+    let changed = memo.recovery.generation.is_some_and(|generation| generation != set.generation);
+    if memo.recovery.elects() && !memo.founded && (changed || !memo.ranges.contains(&Range::of(set))) {
+        (memo.founder, memo.recovery) = (None, memo.recovery.anew());
+        memo.closed.clear();
+        operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
+    } else if memo.founder.is_none() {
+        memo.recovery.unread.clear();
+        memo.recovery.positions.retain(|_, found| found.position.known().is_ok());
+    }
 }
 
 /// Waits until the heartbeat was seen standing still for long enough (safety E1).

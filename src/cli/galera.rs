@@ -32,7 +32,7 @@ pub enum GaleraVerb {
 #[derive(Args, Clone, Debug)]
 pub struct Recover {
     #[command(flatten)]
-    pub hold: Hold,
+    pub founding: Founding,
     #[command(flatten)]
     pub whole: Whole,
 }
@@ -40,16 +40,19 @@ pub struct Recover {
 #[derive(Args, Clone, Debug)]
 pub struct Bootstrap {
     #[command(flatten)]
-    pub hold: Hold,
+    pub founding: Founding,
     #[command(flatten)]
     pub one: OfPod,
 }
 
 #[derive(Args, Clone, Copy, Debug)]
-pub struct Hold {
+pub struct Founding {
     /// Stop when one member has founded the cluster, with no client led to it, so that you can look at its data; `operation resume` goes on
     #[arg(long, help_heading = "Changes")]
     pub hold_traffic: bool,
+    /// How many members there are, of a set that is scaled to 0: it does not say so itself any more
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Changes")]
+    pub replicas: Option<u32>,
 }
 
 /// What the files of every member say, and which member may be started first

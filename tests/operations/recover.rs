@@ -3,6 +3,7 @@
 use futures::stream::{self, StreamExt as _};
 
 use super::*;
+use crate::support::world::Pod;
 use crate::support::world::controller::FounderEnds;
 
 pub(super) const RECOVER: &[&str] = &["galera", "recover", "db", "-y"];
@@ -181,4 +182,86 @@ async fn whoever_resumes_a_recovery_brings_it_to_its_end() {
         assert_eq!((resumed.exit, standing(&world)), (0, runs(false)), "{told}");
     };
     stream::iter(1..=all).map(cut).buffer_unordered(cuts::AT_ONCE).collect::<()>().await;
+}
+
+/// The plugin dies after each change in turn. Then somebody scales the set up, its servers start and find nobody, and it is scaled down
+/// again: it says what it said before, and what was read and written of its files is no longer so.
+#[tokio::test]
+async fn what_was_read_before_somebody_scaled_the_set_is_read_again() {
+    let all = {
+        let fates = Fates::new(Of::Changes, None);
+        played(&serve(&outage(false), &fates).await, RECOVER, 0).await;
+        fates.count()
+    };
+    let mut again = 0;
+    for number in 1..=all {
+        let world = outage(false);
+        run_quickly(&serve(&world, &Fates::new(Of::Changes, Some((number, Fate::Dies)))).await, RECOVER).await;
+        {
+            let mut locked = world.lock();
+            let cluster = locked.cluster("db");
+            if cluster.replicas > 0 || cluster.founder().is_some() {
+                continue;
+            }
+            cluster.scale_from_outside(3);
+            for ordinal in 0..3 {
+                let started: Vec<String> = cluster.as_galera().grastate(ordinal).lines().map(started).collect();
+                cluster.as_galera().put_grastate(ordinal, &started.join("\n"));
+            }
+            cluster.scale_from_outside(0);
+        }
+        if !unfinished(&world) {
+            continue;
+        }
+        again += 1;
+        let run = run_quickly(&serve(&world, &Fates::default()).await, RESUME).await;
+        assert_eq!(run.exit, 0, "dies at change {number}\n{}{}", run.stdout, run.stderr);
+        assert_eq!(standing(&world), runs(false), "dies at change {number}\n{}", run.stderr);
+    }
+    assert!(again > 5, "only {again} of {all} changes are before the election and the founder");
+}
+
+/// What a start makes of a line of `grastate.dat`.
+fn started(line: &str) -> String {
+    match line.split_once(':') {
+        Some(("seqno", _)) => "seqno:   -1".to_owned(),
+        Some(("safe_to_bootstrap", _)) => "safe_to_bootstrap: 0".to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+/// Somebody has scaled it to 0: it does not say any more how many members it has, and whoever knows says so.
+#[tokio::test]
+async fn a_set_that_was_scaled_to_zero_is_recovered_with_the_number_of_its_members() {
+    let zero = || {
+        let mut cluster = cluster(false);
+        cluster.as_galera().behind(2, 3);
+        cluster.as_galera().kill(&[0, 1, 2]);
+        cluster.scale(0);
+        (0..3).for_each(|ordinal| cluster.member(ordinal).pod = Pod::Absent);
+        World::with([cluster])
+    };
+    let world = zero();
+    let server = serve(&world, &Fates::default()).await;
+    let refused = played(&server, RECOVER, 5).await;
+    insta::assert_snapshot!("recover_scaled_to_zero", refused.text(&server));
+    let more = played(&server, &[RECOVER, &["--replicas", "3"]].concat(), 0).await;
+    assert_eq!(standing(&world), runs(false), "{}", more.stderr);
+    assert!(!more.stderr.contains("let db-2 found") && !unfinished(&world), "{}", more.stderr);
+    let said_itself = played(&server, &[RECOVER, &["--replicas", "2"]].concat(), 5).await;
+    assert!(
+        said_itself.stdout.contains("MDB747") && said_itself.stdout.contains("how many members there are: 3"),
+        "{}",
+        said_itself.stdout
+    );
+
+    let world = zero();
+    let server = serve(&world, &Fates::default()).await;
+    let fewer = played(&server, &[RECOVER, &["--replicas", "2", "--dry-run=client"]].concat(), 0).await;
+    assert!(fewer.stdout.contains("data-db-2") && fewer.stdout.contains("left alone"), "{}", fewer.stdout);
+    let chosen = &["galera", "bootstrap", "db-2", "-y", "--replicas", "2"];
+    assert!(played(&server, chosen, 5).await.stdout.contains("db-2 is not one of the pods of db"));
+    let chosen = &["galera", "bootstrap", "db-1", "-y", "--replicas", "3"];
+    let run = played(&server, chosen, 0).await;
+    assert_eq!(standing(&world), runs(false), "{}", run.stderr);
 }

@@ -9,7 +9,6 @@ use crate::carry_out::act::{Hands, Learned};
 use crate::carry_out::journal::{Held, Unwritten};
 use crate::decide::operation::formation::Formation;
 use crate::decide::operation::journal::{Journal, Outcome, Stopped};
-use crate::decide::operation::memo::Recovery;
 use crate::decide::operation::plan::{Action, Plan, Step};
 use crate::decide::operation::{Goal, departure};
 use crate::failure::{Failure, Kind};
@@ -97,7 +96,7 @@ impl Run<'_> {
             return Ok(());
         }
         let who = held.holder().who.clone();
-        let kept = held.write(|journal| keep(journal, &who, step, learned));
+        let kept = held.write(|journal| keep(journal, &who, step, learned, seen));
         kept.await.map_err(unwritten)?;
         match step.act {
             Action::Hold { ordinal } => {
@@ -186,13 +185,16 @@ fn all_read(learned: Learned) -> Result<Learned, Denied> {
     }
 }
 
-fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
+fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned, seen: &Snapshot) {
     let Some(operation) = &mut journal.current else { return };
     let memo = &mut operation.memo;
     memo.closed.extend(learned.closed.clone());
     memo.recovery.files.extend(learned.files.clone());
     memo.recovery.unread.extend(learned.unread.iter().map(|(ordinal, (_, why))| (*ordinal, why.clone())));
     memo.recovery.positions.extend(learned.positions.clone());
+    if !learned.files.is_empty() {
+        memo.recovery.generation = Some(seen.objects.stateful_set.generation);
+    }
     match &step.act {
         Action::Record { stopped } => {
             memo.recorded = true;
@@ -208,7 +210,7 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned) {
         Action::BeginAgain { .. } => {
             memo.closed.clear();
             (memo.founder, memo.founded, memo.begun_again) = (None, false, true);
-            memo.recovery = Recovery { choice: memo.recovery.choice.take(), holds: memo.recovery.holds, ..Recovery::default() };
+            memo.recovery = memo.recovery.anew();
             operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
         }
         Action::Write { ordinal, change, .. } => {

@@ -14,7 +14,7 @@ use crate::carry_out::journal::Held;
 use crate::carry_out::operation::Event;
 use crate::carry_out::prepare::{Preparation, Prepared, operation, take, whole_set};
 use crate::cli::Request;
-use crate::cli::galera::{Bootstrap, Recover};
+use crate::cli::galera::{Bootstrap, Founding, Recover};
 use crate::cli::operation::{OfPod, Rebuild, Restart, Scale, Upgrade, Whole};
 use crate::cli::write::DryRun;
 use crate::decide::operation::plan::{Loss, Refusal};
@@ -52,7 +52,7 @@ pub fn unsuspend(request: &Request, args: &Whole, process: &mut Process, printer
 
 /// `galera recover`.
 pub fn recover(request: &Request, args: &Recover, process: &mut Process, printer: &mut Printer) -> Exit {
-    let wish = Wish { holds: args.hold.hold_traffic, ..Goal::Recover.into() };
+    let wish = founding(Goal::Recover, args.founding);
     whole(&wish, request, &args.whole, process, printer)
 }
 
@@ -108,8 +108,12 @@ fn no_member(pod: &str, printer: &mut Printer) -> Exit {
 
 /// `galera bootstrap`.
 pub fn bootstrap(request: &Request, args: &Bootstrap, process: &mut Process, printer: &mut Printer) -> Exit {
-    let wish = Wish { holds: args.hold.hold_traffic, ..Goal::Bootstrap.into() };
+    let wish = founding(Goal::Bootstrap, args.founding);
     of_pod(wish, request, &args.one, process, printer)
+}
+
+fn founding(goal: Goal, args: Founding) -> Wish {
+    Wish { holds: args.hold_traffic, members: args.replicas, ..goal.into() }
 }
 
 /// A command about one pod.

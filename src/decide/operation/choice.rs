@@ -83,12 +83,15 @@ fn unread(seen: &Snapshot, ordinal: Ordinal) -> String {
 pub fn unfit(seen: &Snapshot, choice: &Choice) -> Option<Refusal> {
     let pod = seen.pod_name(choice.ordinal);
     if !Range::of(&seen.objects.stateful_set).ordinals().any(|ordinal| ordinal == choice.ordinal) {
-        let summary = format!("{pod} is not one of the pods of {}", seen.target.name);
-        return Some(Refusal::new(&rules::NOT_WHOLE_DATA, summary).plugin(&format!("status {}", seen.target.name)));
+        return Some(not_one_of(seen, &pod).plugin(&format!("status {}", seen.target.name)));
     }
     let election = elect(seen, &BTreeMap::new());
     let candidate = election.candidates.get(&choice.ordinal).filter(|candidate| matches!(candidate.trust, Trust::Never(_)))?;
     Some(not_whole(seen, &pod, candidate))
+}
+
+pub fn not_one_of(seen: &Snapshot, pod: &str) -> Refusal {
+    Refusal::new(&rules::NOT_WHOLE_DATA, format!("{pod} is not one of the pods of {}", seen.target.name))
 }
 
 /// Never, whatever is accepted: its data may be no database at all (safety A3).

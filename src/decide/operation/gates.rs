@@ -195,8 +195,10 @@ fn other_range(seen: &Snapshot, memo: &Memo, now: Range) -> Refusal {
         format!("somebody else changed the StatefulSet {name} meanwhile; nothing was overwritten"),
     )
     .because([format!("this operation wrote: {}", told(wrote)), format!("the set says now: {}", told(now))]);
-    // The way on for whoever finds that it was a mistake.
-    let refusal = if now.start == wrote.start {
+    // The way on for whoever finds that it was a mistake. Not where nobody has founded the cluster yet: servers have started by now,
+    // and may be the cluster.
+    let looks = memo.recovery.elects() && !memo.founded;
+    let refusal = if now.start == wrote.start && !looks {
         refusal.kubectl(&format!("scale statefulset/{name} --replicas={}", wrote.replicas))
     } else {
         refusal

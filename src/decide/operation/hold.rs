@@ -3,6 +3,7 @@
 
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
+use crate::model::kubernetes::Service;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
@@ -23,7 +24,8 @@ pub(super) fn impossible(seen: &Snapshot) -> Result<Option<Refusal>, Why> {
         let summary = format!("the others would not find a founder of {} that is not Ready", set.name);
         return Ok(refusal(summary, format!("service/{}: publishNotReadyAddresses is not true", set.service_name)));
     }
-    Ok(services.iter().find(|service| !service.headless && service.publishes_not_ready).and_then(|service| {
+    let leads = |service: &&Service| service.name != set.service_name && service.publishes_not_ready;
+    Ok(services.iter().find(leads).and_then(|service| {
         let summary = format!("service/{} leads clients to pods of {} that are not Ready, too", service.name, set.name);
         refusal(summary, format!("service/{}: publishNotReadyAddresses is true", service.name))
     }))
@@ -37,7 +39,9 @@ pub(super) fn hold(seen: &Snapshot, memo: &Memo, founder: Ordinal) -> Option<Ste
     let name = &seen.target.name;
     let pod = bootstrap_name(name, founder);
     let say = format!(
-        "stop here, with {pod} alone and no client led to it, until `kubectl mariadb operation resume {name}`: only then the others join"
+        "stop here, with {pod} alone, until `kubectl mariadb operation resume {name}`: only then the others join. No Service leads to it \
+         but {}, by which the members find each other",
+        seen.objects.stateful_set.service_name
     );
     Some(Step::new("hold traffic", say, Action::Hold { ordinal: founder }))
 }

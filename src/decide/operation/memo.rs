@@ -206,6 +206,24 @@ pub struct Recovery {
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,
+    /// `metadata.generation` of the set when the files were read: another one later, and servers may have run on them since.
+    #[serde(default)]
+    pub generation: Option<i64>,
+}
+
+impl Recovery {
+    /// Nothing found out yet, for the same choice.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        let (choice, began) = (self.choice.clone(), self.began);
+        Self { choice, began, holds: self.holds, waited: self.waited, ..Self::default() }
+    }
+
+    /// It is that of a recovery, not of another operation that reads files.
+    #[must_use]
+    pub const fn elects(&self) -> bool {
+        self.began.is_some() || self.waited
+    }
 }
 
 /// Who is to found the cluster whatever the election says, and what may be lost by that.

@@ -43,6 +43,7 @@ mod stop;
 mod suspension;
 mod undo;
 pub mod upgrade;
+mod zero;
 
 #[cfg(test)]
 mod tests;
@@ -159,6 +160,8 @@ pub struct Wish {
     pub number: Option<Number>,
     /// Of what founds a cluster: it stops before clients reach anybody.
     pub holds: bool,
+    /// Of the same: how many members a set has that is scaled to 0.
+    pub members: Option<u32>,
 }
 
 /// How many members there are to be.
@@ -184,7 +187,18 @@ impl Number {
 impl From<Goal> for Wish {
     fn from(goal: Goal) -> Self {
         let (ordinal, accepted, image, partition, number) = (None, None, None, None, None);
-        Self { goal, ordinal, new_volume: false, accepted, image, partition, skips_lts: false, number, holds: false }
+        Self {
+            goal,
+            ordinal,
+            new_volume: false,
+            accepted,
+            image,
+            partition,
+            skips_lts: false,
+            number,
+            holds: false,
+            members: None,
+        }
     }
 }
 
@@ -198,7 +212,8 @@ impl Wish {
         let partition = self.partition.map_or_else(String::new, |partition| format!(" --partition {partition}"));
         let skips = if self.skips_lts { " --allow-lts-skip" } else { "" };
         let holds = if self.holds { " --hold-traffic" } else { "" };
-        format!("{} {subject}{number}{image}{partition}{skips}{holds}", self.goal.verb())
+        let members = self.members.map_or_else(String::new, |members| format!(" --replicas {members}"));
+        format!("{} {subject}{number}{image}{partition}{skips}{holds}{members}", self.goal.verb())
     }
 
     fn choice(&self) -> Option<Choice> {
@@ -266,11 +281,11 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
         Goal::Start => start::begin(seen, stopped)?,
         Goal::Recover => match operator::recovery(seen, stopped) {
             // Nobody tells the operator to keep clients away.
-            Some(Beginning::Wait { .. }) if wish.holds => recover::begin(seen, None),
+            Some(Beginning::Wait { .. }) if wish.holds => recover::begin(wish, seen, stopped),
             Some(beginning) => beginning,
-            None => recover::begin(seen, None),
+            None => recover::begin(wish, seen, stopped),
         },
-        Goal::Bootstrap => recover::begin(seen, wish.choice()),
+        Goal::Bootstrap => recover::begin(wish, seen, stopped),
         Goal::Rebuild => rebuild::begin(wish, seen)?,
         Goal::Scale => scale::begin(wish, seen)?,
         Goal::Suspend | Goal::Unsuspend => suspension::begin(wish.goal, seen, stopped)?,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason, Trust, elect};
-use crate::decide::recover::{Route, at_rest, route, writes};
+use crate::decide::recover::{Route, at_rest, route, was_apart, writes};
 use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::{Fact, Why};
@@ -15,15 +15,20 @@ use crate::model::galera::Groups;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::{Member, Snapshot};
 
-use super::Beginning;
 use super::choice::{founder, gives_up, unfit, way_out};
 use super::founding::{afterwards, begin_again, founding, onward, second_cluster};
 use super::gates::{LEAVE, changed_outside, wait};
-use super::memo::{Choice, Founder, Memo, Recovery};
+use super::journal::Stopped;
+use super::memo::{Founder, Memo, Recovery};
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
+use super::{Beginning, Wish, zero};
 
-pub(super) fn begin(seen: &Snapshot, choice: Option<Choice>) -> Beginning {
+pub(super) fn begin(wish: &Wish, seen: &Snapshot, stopped: Option<&Stopped>) -> Beginning {
+    let choice = wish.choice();
+    if let Some(beginning) = zero::begin(wish, seen, stopped) {
+        return beginning;
+    }
     match route(seen) {
         Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
         Route::Wait { why, limit, then } => {
@@ -106,6 +111,7 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     let mut steps = looking(seen, memo, now);
     if !steps.is_empty() {
         let name = &seen.target.name;
+        notes.extend(zero::left_out(seen, memo));
         notes.push(match &memo.recovery.choice {
             None => format!(
                 "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
@@ -251,11 +257,17 @@ pub(super) fn reading(ordinals: Vec<Ordinal>) -> [Step; 2] {
 /// Every step from the election to the whole cluster.
 fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &Election) -> Vec<Step> {
     let mut steps = Vec::new();
+    let at = election.candidates[&founder.ordinal].at().map(|at| at.seqno);
     for (ordinal, change) in writes(founder.ordinal, election, &memo.recovery.files) {
         let pod = seen.pod_name(ordinal);
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
         let say = if ordinal == founder.ordinal {
             format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
+        } else if at.zip(change.before.as_ref()).is_some_and(|(at, before)| was_apart(before, at)) {
+            format!(
+                "take the position out of grastate.dat of {pod}: it stopped as the last of a primary component that was behind the \
+                 founder, so it may hold rows of its own, which are erased: it takes a full copy"
+            )
         } else if seqno.is_empty() {
             format!("take the position out of grastate.dat of {pod}: it is ahead of the founder, and takes a full copy")
         } else {

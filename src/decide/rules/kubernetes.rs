@@ -9,7 +9,8 @@ This is either a planned stop, or the middle of a recovery that somebody (or an 
 
 Before starting a Galera cluster again, know which pod stopped last. Plain scaling up starts pod 0 first, which is right only if \
 pod 0 holds the newest data and is told to bootstrap. After a stop in order the last one has `safe_to_bootstrap: 1` in \
-`grastate.dat`; after a simultaneous stop no one has.";
+`grastate.dat`; after a simultaneous stop no one has. `kubectl mariadb galera recover NAME --replicas N` reads the volumes of N members \
+and lets the one that is furthest found the cluster again.";
 
     NO_PODS = "MDB102", Error, "The set wants pods and has none",
     "The StatefulSet has `replicas` above 0, and not one of its pods exists. The controller could not create them, or has not tried yet.

@@ -321,7 +321,10 @@ and `replicas: 0` alone lets several stop at once.
     "`--current-replicas` says how many replicas there must be now, as with `kubectl scale`: the number was another one when the command \
 was written down, and somebody has changed it since. Nothing is changed.
 
-Look at the cluster, and run the command again with the number of today, or without `--current-replicas`.";
+Look at the cluster, and run the command again with the number of today, or without `--current-replicas`.
+
+`--replicas` of `galera recover` and `galera bootstrap` is for a set that is scaled to 0 alone: any other says itself how many members \
+it has.";
 
     NOT_SCALED = "MDB748", Error, "This cluster does not become larger or smaller by another number of pods",
     "A single server, or servers that do not know each other, share no data. One pod more would be an empty, writable database beside the \

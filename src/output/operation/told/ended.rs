@@ -87,8 +87,8 @@ impl Told<'_> {
         let (name, verb) = (&self.target.name, self.goal.verb());
         let pod = bootstrap_name(name, founder);
         let message = format!(
-            "{pod} is the primary component of {name}, alone, and no Service leads clients to it. Look at its data; then let the \
-             others join it: clients reach each of them as soon as it is Ready. The {verb} of {name} is unfinished."
+            "{pod} is the primary component of {name}, alone, and no Service leads to it but the one by which the members find each \
+             other. Look at its data; then let the others join it: clients reach each of them as soon as it is Ready. The {verb} of {name} is unfinished."
         );
         let look = ["exec", "-it", &pod, "-c", container, "--", "mariadb", "-uroot", "-p"].map(str::to_owned);
         let look = self.flags.line(&NextCommand::Kubectl(look.to_vec()), &self.target.namespace);
