@@ -53,6 +53,78 @@ pub fn pods_deleted(stage: &Stage) -> Result<()> {
     })
 }
 
+/// A node is drained while another pod is being replaced, and no budget holds the drain back: its member is gone until the node may
+/// be used again, and nobody else is replaced meanwhile.
+pub fn drained(stage: &Stage) -> Result<()> {
+    let node = stage.cluster.pod(0)?.node()?.to_owned();
+    let lax = serde_json::json!({"spec": {"maxUnavailable": 3}}).to_string();
+    stage.cluster.kubectl(&["patch", "poddisruptionbudget", "db", "--type=merge", "-p", &lax])?;
+    let began = Instant::now();
+    let written = under_load(stage, || {
+        disturbed(stage, 2, &[], 0, || {
+            stage.cluster.kubectl(&["drain", &node, "--pod-selector=app=db", "--ignore-daemonsets", "--delete-emptydir-data"])?;
+            std::thread::sleep(Duration::from_secs(20));
+            let now = partition(&set(stage)?);
+            ensure!(now == 2, "the partition is {now}: another one is replaced while db-0 has no node");
+            stage.cluster.kubectl(&["uncordon", &node]).map(drop)
+        })
+        .map(drop)
+    })?;
+    let took = began.elapsed();
+    are(stage, ["10.11.18"; 3])?;
+    whole(stage, &written, 0)?;
+    tell(&written);
+    let strict = serde_json::json!({"spec": {"maxUnavailable": 1}}).to_string();
+    stage.cluster.kubectl(&["patch", "poddisruptionbudget", "db", "--type=merge", "-p", &strict])?;
+    done(stage, &["upgrade", "db", "--image", SAME, "--yes", PATIENT], 0)?;
+    stage.record(Record {
+        rows: "24".to_owned(),
+        fault: "`kubectl drain` of the node of db-0, which no budget holds back, while db-2 is being replaced".to_owned(),
+        did: "waited with the partition where it was until the node could be used again, and went on".to_owned(),
+        took: Some(took),
+        acknowledged: Some(written.acknowledged.rows()),
+    })
+}
+
+/// Servers that do not stop within the grace period of their pods: each is told, and the next one is left alone until somebody has
+/// seen it.
+pub fn outstayed(stage: &Stage) -> Result<()> {
+    let grace = |seconds: u32| {
+        let patch = serde_json::json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": seconds}}}}).to_string();
+        stage.cluster.kubectl(&["patch", "statefulset", "db", "-p", &patch])?;
+        stage.cluster.kubectl(&["rollout", "status", "statefulset/db", "--timeout=300s"])?;
+        stage.cluster.wait_healthy(SOON * 2).map(drop)
+    };
+    grace(1)?;
+    let began = Instant::now();
+    let mut stops = 0;
+    let written = under_load(stage, || {
+        let mut args = vec!["restart", "db", "--yes", PATIENT];
+        loop {
+            let args_now = [&args[..], &["-n", &stage.cluster.namespace]].concat();
+            let ended = stage.plugin.run_within(&args_now, Duration::from_secs(400))?;
+            if ended.code == Some(0) {
+                return Ok(());
+            }
+            ensure!(ended.code == Some(5) && says(&ended, "MDB743") && stops < 3, "{}", told(&ended));
+            stops += 1;
+            stage.cluster.look()?;
+            args = vec!["operation", "resume", "db", "--yes", PATIENT];
+        }
+    })?;
+    let took = began.elapsed();
+    ensure!(stops > 0, "every server stopped within a second");
+    whole(stage, &written, 0)?;
+    grace(30)?;
+    stage.record(Record {
+        rows: "none".to_owned(),
+        fault: "`restart` of every pod, while writers write; the grace period is 1 s, too short for a server to stop".to_owned(),
+        did: format!("said so after {stops} pods (MDB743), with all together again, and went on at `operation resume`"),
+        took: Some(took),
+        acknowledged: Some(written.acknowledged.rows()),
+    })
+}
+
 /// A pipeline sets the image back that is in its repository.
 pub fn image_set_back(stage: &Stage) -> Result<()> {
     let container = stage.cluster.shape.layout().container;

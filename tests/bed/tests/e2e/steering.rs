@@ -44,6 +44,29 @@ pub fn would_lose(stage: &Stage) -> Result<()> {
     })
 }
 
+/// The user chooses who founds the cluster: the operator is suspended for it, and works again afterwards.
+pub fn chosen(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    let cut = fall_behind(stage)?;
+    outage::kill(stage, &[0, 1, 2])?;
+    cut.into_iter().try_for_each(Lasting::heal)?;
+    let (took, founded) = timed(|| run(stage, &["galera", "bootstrap", "db-1", "-y"], 0))?;
+    let said = founded["said"].as_str().unwrap_or_default();
+    ensure!(said.contains("suspend mariadb-operator") && said.contains("let db-1 found"), "{founded:#}");
+    whole(stage, &history)?;
+    for ordinal in 0..3 {
+        let rows = stage.cluster.sql(ordinal, "SELECT COUNT(*) FROM trial.ahead")?;
+        ensure!(rows.trim() == "20", "db-{ordinal} holds {rows} of 20 rows\n{founded:#}");
+    }
+    stage.record(Record {
+        rows: "6".to_owned(),
+        fault: "one member cut off and behind, then all killed; the user chooses db-1 (`galera bootstrap`)".to_owned(),
+        did: format!("suspended the operator, founded from db-1, gave it back; {}", founded["message"]),
+        took: Some(took),
+        acknowledged: Some(20),
+    })
+}
+
 /// All are killed under load: the operator would choose right, and is left to it.
 pub fn left_alone(stage: &Stage) -> Result<()> {
     let writers = write(stage)?;
@@ -121,16 +144,22 @@ fn whole(stage: &Stage, history: &str) -> Result<()> {
     stage.status(&Expected { without: &["MDB501", "MDB505", "MDB507"], ..Expected::default() }).map(drop)
 }
 
-/// Two writers; the operator makes their account some time after the cluster is whole.
+/// Two writers.
 fn write(stage: &Stage) -> Result<Writers> {
-    wait_until("the writers have an account", SOON * 2, || {
+    account(stage)?;
+    Writers::start(&stage.cluster, &Target::Any, 2, &stage.folder.join("acknowledged"))
+}
+
+/// The operator makes the account of the writers some time after the cluster is whole.
+pub fn account(stage: &Stage) -> Result<()> {
+    let made = wait_until("the writers have an account", SOON * 2, || {
         stage
             .cluster
             .connect_writer(&stage.cluster.pod(0)?)?
             .query_drop("CREATE TABLE IF NOT EXISTS trial.made (id INT PRIMARY KEY)")?;
         Ok(())
-    })?;
-    Writers::start(&stage.cluster, &Target::Any, 2, &stage.folder.join("acknowledged"))
+    });
+    made.map(drop)
 }
 
 /// db-2 is cut off while the others write twenty rows.

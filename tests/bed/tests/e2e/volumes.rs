@@ -78,6 +78,11 @@ const PRUNE: &[&str] = &["pvc", "prune", "db", "-y"];
 
 /// A scale-in leaves a volume: it is listed, refused in every state in which it may be the best copy, and deleted alone.
 pub fn pruned(stage: &Stage) -> Result<()> {
+    let all = stage.plugin.run_within(&["pvc", "list", "-A", "-o", "json", "--pod-timeout=15s"], LIMIT)?;
+    let all: Value = serde_json::from_str(&all.stdout).with_context(|| format!("{}{}", all.stdout, all.stderr))?;
+    let here = |item: &&Value| item["namespace"] == stage.cluster.namespace.as_str();
+    let mine = all["items"].as_array().into_iter().flatten().filter(here).count();
+    ensure!(mine == 3, "{mine} volumes of this namespace: {all:#}");
     let before = claims(stage)?;
     let claim = format!("{}-db-2", stage.cluster.shape.layout().claim);
     ensure!(verdict(stage, 2, &[])?["verdict"] == "inUse", "it is in use");

@@ -82,7 +82,10 @@ fn operations(one: Version, other: Version) -> Vec<Group> {
             Shape::new(Kind::Galera, one),
             &[
                 ("recover::scaled_from_outside", KEEPS, recover::disturbed::scaled_from_outside),
-                ("recover::on_hold", KEEPS, recover::disturbed::on_hold),
+                ("recover::on_hold", KEEPS, recover::held::on_hold),
+                ("recover::scaled_to_zero", KEEPS, recover::held::scaled_to_zero),
+                ("recover::scaled_and_back", KEEPS, recover::held::scaled_and_back),
+                ("recover::wrong_one_founded", KEEPS, recover::held::wrong_one_founded),
                 ("recover::founder_killed", KEEPS, recover::disturbed::founder_killed),
                 ("recover::founder_evicted", KEEPS, recover::disturbed::founder_evicted),
                 ("recover::helpers_refused", KEEPS, recover::disturbed::helpers_refused),
@@ -131,6 +134,7 @@ fn upgrades(older: Version) -> Vec<Group> {
             &[
                 ("disturbed::pods_deleted", KEEPS, disturbed::pods_deleted),
                 ("disturbed::image_set_back", KEEPS, disturbed::image_set_back),
+                ("disturbed::outstayed", KEEPS, disturbed::outstayed),
                 ("disturbed::scaled", SPOILS, disturbed::scaled),
             ],
         ),
@@ -138,7 +142,13 @@ fn upgrades(older: Version) -> Vec<Group> {
             Shape { storage_class: "bed-ext4", size: "768Mi", ..galera.clone() },
             &[("disturbed::no_room", SPOILS, disturbed::no_room)],
         ),
-        Group { alone: true, ..group(galera.clone(), &[("disturbed::node_lost", SPOILS, disturbed::node_lost)]) },
+        Group {
+            alone: true,
+            ..group(
+                galera.clone(),
+                &[("disturbed::drained", KEEPS, disturbed::drained), ("disturbed::node_lost", SPOILS, disturbed::node_lost)],
+            )
+        },
         group(galera, &[("upgrade::plain_way", SPOILS, upgrade::plain_way)]),
         group(
             replication.clone(),
@@ -259,6 +269,7 @@ fn others(version: Version) -> Vec<Group> {
             &[
                 ("operations::stop_and_start", KEEPS, operations::stop_and_start),
                 ("recover::all_killed", KEEPS, recover::all_killed),
+                ("recover::on_hold", KEEPS, recover::held::on_hold),
             ],
         ),
         group(
@@ -274,6 +285,8 @@ fn others(version: Version) -> Vec<Group> {
             &[
                 ("steering::stop_and_start", KEEPS, steering::stop_and_start),
                 ("steering::left_alone", KEEPS, steering::left_alone),
+                ("steering::chosen", KEEPS, steering::chosen),
+                ("recover::on_hold", KEEPS, recover::held::on_hold),
                 ("rebuild::live_member", KEEPS, rebuild::live_member),
             ],
         ),

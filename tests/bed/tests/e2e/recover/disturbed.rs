@@ -9,7 +9,6 @@ use bed::testing::cluster::{Pod, Wsrep};
 use bed::testing::oracle;
 use bed::testing::reliability::Record;
 use bed::testing::run::wait_until;
-use bed::testing::shape::CLIENT_SERVICE;
 use bed::testing::writers::{Target, Writers, Written};
 use serde_json::{Value, json};
 
@@ -22,7 +21,7 @@ use super::rows::{RECOVER, standing};
 use super::{Recover, is_whole, run};
 
 /// The writers write until all servers are killed under them, and go on when one takes writes again; no saved view is left.
-fn outage_under_load(stage: &Stage, work: impl FnOnce() -> Result<Recover>) -> Result<(Recover, Written)> {
+pub(super) fn outage_under_load(stage: &Stage, work: impl FnOnce() -> Result<Recover>) -> Result<(Recover, Written)> {
     let history = stage.wsrep(0)?.state_uuid;
     let writers = Writers::start(&stage.cluster, &Target::Any, 3, &stage.folder.join("acknowledged"))?;
     thread::sleep(Duration::from_secs(3));
@@ -37,7 +36,7 @@ fn outage_under_load(stage: &Stage, work: impl FnOnce() -> Result<Recover>) -> R
     Ok((recovered, written))
 }
 
-fn record(stage: &Stage, rows: &str, fault: &str, did: &str, (recovered, written): &(Recover, Written)) -> Result<()> {
+pub(super) fn record(stage: &Stage, rows: &str, fault: &str, did: &str, (recovered, written): &(Recover, Written)) -> Result<()> {
     stage.record(Record {
         rows: rows.to_owned(),
         fault: fault.to_owned(),
@@ -64,16 +63,16 @@ fn meanwhile(
     })
 }
 
-fn founder(pods: &[String]) -> Option<String> {
+pub(super) fn founder(pods: &[String]) -> Option<String> {
     pods.iter().find(|pod| pod.ends_with("-bootstrap")).cloned()
 }
 
-fn scaled(stage: &Stage, replicas: u32) -> Result<()> {
+pub(super) fn scaled(stage: &Stage, replicas: u32) -> Result<()> {
     stage.cluster.kubectl(&["scale", "statefulset/db", &format!("--replicas={replicas}")]).map(drop)
 }
 
 /// Nobody is Primary without the one that founds the cluster; `None`: it cannot be asked yet.
-fn one_cluster(stage: &Stage, founder: &str) -> Result<Option<()>> {
+pub(super) fn one_cluster(stage: &Stage, founder: &str) -> Result<Option<()>> {
     let ask = |pod: &Pod| stage.cluster.connect(pod).and_then(|mut server| Wsrep::of(&mut server)).ok();
     let Some(first) = ask(&stage.cluster.pod_named(founder)?) else { return Ok(None) };
     for pod in stage.cluster.pods()?.into_iter().filter(|pod| pod.name != founder) {
@@ -336,30 +335,4 @@ pub fn heavy_member(stage: &Stage) -> Result<()> {
 fn weigh(stage: &Stage, weight: u8) -> Result<()> {
     let options = stage.cluster.sql(0, &format!("SET GLOBAL wsrep_provider_options='pc.weight={weight}'"));
     options.or_else(|_| stage.cluster.sql(0, &format!("SET GLOBAL wsrep_provider_pc_weight={weight}"))).map(drop)
-}
-
-/// One member founds the cluster, and no Service of the clients leads to it until somebody goes on (safety A10).
-pub fn on_hold(stage: &Stage) -> Result<()> {
-    let clients = || -> Result<usize> {
-        let endpoints = stage.cluster.get(&format!("endpoints/{CLIENT_SERVICE}"))?;
-        Ok(endpoints["subsets"][0]["addresses"].as_array().map_or(0, Vec::len))
-    };
-    let mut held = String::new();
-    let seen = outage_under_load(stage, || {
-        let stopped = run(stage, &[&RECOVER[..], &["--hold-traffic"]].concat())?;
-        stopped.ended(0, "onHold")?;
-        held = format!("{:.0} s", stopped.took.as_secs_f32());
-        let first = founder(&crate::operations::pods(stage)?).context("nobody founds")?;
-        for _ in 0..10 {
-            ensure!(clients()? == 0, "clients are led to {first}");
-            one_cluster(stage, &first)?.context("the founder does not answer")?;
-            thread::sleep(Duration::from_secs(1));
-        }
-        let resumed = run(stage, &["operation", "resume", "-y"])?;
-        resumed.ended(0, "done")?;
-        Ok(resumed)
-    })?;
-    ensure!(clients()? == 3, "clients are led to {} pods", clients()?);
-    let did = format!("stopped after {held} with one member and no client led to it; whole after `operation resume`");
-    record(stage, "2", "all killed; `galera recover --hold-traffic`", &did, &seen)
 }

@@ -1,6 +1,7 @@
 //! `galera recover` with writers: from a total outage to every member Synced, and every acknowledged row there.
 
 pub mod disturbed;
+pub mod held;
 pub mod lost;
 pub mod rows;
 
