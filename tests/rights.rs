@@ -64,6 +64,13 @@ fn crashed() -> Shared {
     world
 }
 
+/// One member does not stay up, beside the others.
+fn crashes() -> Shared {
+    let world = World::with([Cluster::galera("shop", "db", 3)]);
+    world.lock().cluster("db").crash_loop(2);
+    world
+}
+
 /// The node with the volume of one member is gone.
 fn without_node() -> Shared {
     let world = controlled();
@@ -143,6 +150,7 @@ const SUSPEND: &[&str] = &["suspend", "db", "--yes"];
 /// Every command that asks the API server something.
 const COMMANDS: &[Command] = &[
     Command::new("status NAME", &["status", "db"], galera),
+    Command::new("status NAME (a member of Galera crashes)", &["status", "db"], crashes),
     Command::new("status NAME (of mariadb-operator)", &["status", "db"], managed),
     Command::new("status (all of a namespace)", &["status"], fleet),
     Command::new("status -A", &["status", "-A"], fleet),

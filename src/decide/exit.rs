@@ -21,7 +21,7 @@ pub struct Unobserved {
 /// One fact that is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// `server`, `files`, or the name of a kind of objects: `nodes`.
+    /// `server`, `files`, `log`, or the name of a kind of objects: `nodes`.
     pub fact: &'static str,
     /// The pod it is about; `None`: the whole cluster.
     pub pod: Option<String>,
@@ -52,6 +52,11 @@ pub fn unobserved(seen: &Snapshot) -> Unobserved {
         match &member.files {
             Fact::Unknown(Why::NotAsked | Why::NotRunning(_)) | Fact::Known(_) => {}
             Fact::Unknown(why) => need("files", why),
+        }
+    }
+    for (ordinal, start) in &seen.last_starts {
+        if let Err(why) = start.known() {
+            gaps.extra.push(Gap { fact: "log", pod: Some(seen.pod_name(*ordinal)), why: why.clone() });
         }
     }
     let objects = &seen.objects;

@@ -22,9 +22,9 @@ pub struct Snapshot {
     pub objects: Objects,
     /// Every ordinal the set wants, and every pod of the set beyond them.
     pub members: BTreeMap<Ordinal, Member>,
-    /// Of Galera members that crash beside a primary component: how their latest run ended. An extra.
+    /// Of Galera members that crash beside a primary component: how their latest run ended, as far as its log tells. An extra.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub last_starts: BTreeMap<Ordinal, LastStart>,
+    pub last_starts: BTreeMap<Ordinal, Fact<Option<LastStart>>>,
 }
 
 /// What the API server said. Everything but the StatefulSet is an extra: a missing right shows as unknown.

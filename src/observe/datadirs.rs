@@ -159,14 +159,14 @@ pub async fn in_logs(api: &Api, seen: &Snapshot, ordinals: impl IntoIterator<Ite
 }
 
 /// How the latest runs of members ended that crash beside a primary component: whether one is ahead of it is told nowhere else
-/// while they wait for their next start, which may be the one that erases it. An extra: what cannot be read is left out.
-pub async fn last_starts(api: &Api, seen: &Snapshot, limit: Duration) -> BTreeMap<Ordinal, LastStart> {
+/// while they wait for their next start, which may be the one that erases it. An extra.
+pub async fn last_starts(api: &Api, seen: &Snapshot, limit: Duration) -> BTreeMap<Ordinal, Fact<Option<LastStart>>> {
     if Groups::of(seen).primaries().next().is_none() {
         return BTreeMap::new();
     }
     let reads = seen.members.iter().filter(|(_, member)| crashes(seen, member)).map(|(ordinal, _)| async move {
         let log = within(limit, latest_log(api, &container(seen, *ordinal), LOG_LINES)).await;
-        Some((*ordinal, last_start(log.known().ok()?)?))
+        (*ordinal, log.map(|log| last_start(&log)))
     });
-    join_all(reads).await.into_iter().flatten().collect()
+    join_all(reads).await.into_iter().collect()
 }

@@ -34,7 +34,7 @@ pub fn split<T, U>(fact: &Fact<T>, view: impl FnOnce(&T) -> U) -> (Option<U>, Op
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unseen {
-    /// `server`, `files`, or a kind of objects: `nodes`.
+    /// `server`, `files`, `log`, or a kind of objects: `nodes`.
     pub fact: String,
     /// The pod it is about; `null`: the whole cluster.
     pub pod: Option<String>,

@@ -203,7 +203,10 @@ fn ahead(scene: &Scene) -> Option<Finding> {
         .seen
         .last_starts
         .iter()
-        .filter_map(|(ordinal, start)| Some((*ordinal, start_beyond(start, received, is_beyond)?)))
+        .filter_map(|(ordinal, start)| {
+            let start = start.known().ok()?.as_ref()?;
+            Some((*ordinal, start_beyond(start, received, is_beyond)?))
+        })
         .collect();
     let ordinals: BTreeSet<Ordinal> = by_files.chain(starts.keys().copied()).collect();
     let names = scene.names(ordinals);

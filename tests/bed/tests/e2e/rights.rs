@@ -44,7 +44,9 @@ impl Try {
 /// How a row is tried; `None`: by [`helpers_of_the_page`].
 fn of_row(row: &str) -> Result<Option<Try>> {
     Ok(Some(match row {
-        "status NAME" | "status NAME (of mariadb-operator)" => Try::of(&["status", "db"], &[0], "db-2"),
+        "status NAME" | "status NAME (a member of Galera crashes)" | "status NAME (of mariadb-operator)" => {
+            Try::of(&["status", "db"], &[0], "db-2")
+        }
         "status (all of a namespace)" => Try::of(&["status"], &[0], "db-2"),
         "status -A" => Try::everywhere(&["status", "-A"]),
         "status NAME --password-from …" => Try::of(&["status", "db", "--password-from=secret/db-root:password"], &[8], ""),

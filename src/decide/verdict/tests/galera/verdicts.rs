@@ -53,7 +53,7 @@ fn a_crashing_member_that_holds_more_than_the_cluster_is_told_from_its_log() {
         let mut seen = healthy_galera();
         stop(&mut seen, 2, ContainerState::Waiting { reason: "CrashLoopBackOff".to_owned(), message: String::new() });
         out_of_view(&mut seen, 2);
-        seen.last_starts.insert(Ordinal(2), start);
+        seen.last_starts.insert(Ordinal(2), Fact::Known(Some(start)));
         verdict(&seen).findings.into_iter().find(|finding| finding.rule == &rule::AHEAD)
     };
     let finding = told(rested(history, committed + 20)).unwrap();
