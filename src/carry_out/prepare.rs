@@ -275,7 +275,7 @@ fn read_again(operation: &mut Operation, seen: &Snapshot) {
     let set = &seen.objects.stateful_set;
     let changed = memo.recovery.generation.is_some_and(|generation| generation != set.generation);
     if memo.recovery.elects() && !memo.founded && (changed || !memo.ranges.contains(&Range::of(set))) {
-        (memo.founder, memo.recovery) = (None, memo.recovery.anew());
+        (memo.founder, memo.recovery) = (None, memo.recovery.anew(seen.taken));
         memo.closed.clear();
         operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
     } else if memo.founder.is_none() {

@@ -259,6 +259,8 @@ async fn a_set_that_was_scaled_to_zero_is_recovered_with_the_number_of_its_membe
     let server = serve(&world, &Fates::default()).await;
     let fewer = played(&server, &[RECOVER, &["--replicas", "2", "--dry-run=client"]].concat(), 0).await;
     assert!(fewer.stdout.contains("data-db-2") && fewer.stdout.contains("left alone"), "{}", fewer.stdout);
+    let many = played(&server, &[RECOVER, &["--replicas", "4294967295"]].concat(), 5).await;
+    assert!(many.stdout.contains("runs more members than galera recover handles"), "{}", many.stdout);
     let chosen = &["galera", "bootstrap", "db-2", "-y", "--replicas", "2"];
     assert!(played(&server, chosen, 5).await.stdout.contains("db-2 is not one of the pods of db"));
     let chosen = &["galera", "bootstrap", "db-1", "-y", "--replicas", "3"];

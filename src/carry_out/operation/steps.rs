@@ -210,7 +210,7 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned, seen: 
         Action::BeginAgain { .. } => {
             memo.closed.clear();
             (memo.founder, memo.founded, memo.begun_again) = (None, false, true);
-            memo.recovery = memo.recovery.anew();
+            memo.recovery = memo.recovery.anew(seen.taken);
             operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
         }
         Action::Write { ordinal, change, .. } => {

@@ -212,11 +212,10 @@ pub struct Recovery {
 }
 
 impl Recovery {
-    /// Nothing found out yet, for the same choice.
+    /// Nothing found out yet, for the same choice; whoever lives without a quorum gets the time to find the others once more.
     #[must_use]
-    pub fn anew(&self) -> Self {
-        let (choice, began) = (self.choice.clone(), self.began);
-        Self { choice, began, holds: self.holds, waited: self.waited, ..Self::default() }
+    pub fn anew(&self, now: Timestamp) -> Self {
+        Self { choice: self.choice.clone(), began: Some(now), holds: self.holds, ..Self::default() }
     }
 
     /// It is that of a recovery, not of another operation that reads files.

@@ -19,7 +19,7 @@ use crate::model::snapshot::Snapshot;
 use super::Beginning;
 use super::gates::{AGREE, JOIN, wait};
 use super::journal::Stopped;
-use super::memo::Memo;
+use super::memo::{Memo, Recovery};
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 
 /// How long a pass of the operator may take that was under way when it was suspended: it waits for pods to stop and for jobs.
@@ -135,7 +135,8 @@ pub(super) fn recovery(seen: &Snapshot, stopped: Option<&Stopped>) -> Option<Beg
         Route::Refused(_) if works && is_at_it && judged(seen).is_ok() => left_to_it(),
         // In the middle of a recovery of the operator.
         Route::Refused(finding) if finding.rule == &SCALED_TO_ZERO && view.spec.replicas > 0 => {
-            Some(Beginning::Begin(Box::new(Memo::new(seen))))
+            let recovery = Recovery { began: Some(seen.taken), ..Recovery::default() };
+            Some(Beginning::Begin(Box::new(Memo { recovery, ..Memo::new(seen) })))
         }
         _ => None,
     }

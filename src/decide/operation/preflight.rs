@@ -146,9 +146,10 @@ fn shape(wish: &Wish, seen: &Snapshot) -> Option<Refusal> {
                 .because(set.layout.bootstrap_switches.iter().map(|switch| format!("pod template: {switch}"))),
         );
     }
-    if set.start + set.replicas > MOST_ORDINALS {
+    let members = wish.members.unwrap_or(set.replicas);
+    if set.start.saturating_add(members) > MOST_ORDINALS {
         let summary = format!("{name} runs more members than {verb} handles: the highest ordinal is above {}", MOST_ORDINALS - 1);
-        return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("spec.replicas: {}", set.replicas)]));
+        return Some(Refusal::new(&rules::NOT_THIS_KIND, summary).because([format!("replicas: {members}")]));
     }
     if goal != Goal::Upgrade && rolling_out(seen) && !(goal.elects() && set.update_strategy == ALL_GET_IT) {
         return Some(unfinished(wish, seen));
