@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::decide::operation::journal::{Operation, Outcome};
-use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
+use crate::decide::operation::plan::{Action, Decision, Plan, Refusal, Step};
 use crate::decide::operation::{bootstrap_name, confirmed, decide, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
@@ -172,7 +172,9 @@ impl Run<'_> {
         if self.is_late() && !step.emergency {
             return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
         }
-        if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), apart(seen, self.pace.settle)) {
+        // No client can write until the primary is open. That everybody follows it, read-only, is no state that a cut leaves for a while.
+        let settle = if matches!(step.act, Action::Open { .. }) { Duration::ZERO } else { apart(seen, self.pace.settle) };
+        if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), settle) {
             progress.first.get_or_insert_with(|| Box::new(seen.clone()));
             return Ok(());
         }

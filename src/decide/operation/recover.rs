@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::election::{Candidate, Election, Outcome, Reason, Trust, elect};
+use crate::decide::election::{Candidate, Election, Outcome, Reason, Told, Trust, elect};
 use crate::decide::recover::{Route, at_rest, route, was_apart, writes};
 use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
@@ -325,7 +325,16 @@ fn nobody(seen: &Snapshot, election: &Election, reasons: &[Reason]) -> Refusal {
             let told = histories.iter().map(|(uuid, of)| format!("{uuid} on {}", pods(&mut of.iter())));
             format!("histories: {}", told.collect::<Vec<_>>().join("; "))
         }
-        Reason::PositionUnknown(of) => format!("positions that nothing tells: {}", pods(&mut of.iter())),
+        Reason::PositionUnknown(of) => {
+            let told = of.iter().map(|ordinal| match &election.candidates[ordinal] {
+                // Why the recovery failed; of the others it was not tried.
+                Candidate { position: Told::Unknown(why), recovery_tried: true, .. } => {
+                    format!("{} ({why})", seen.pod_name(*ordinal))
+                }
+                _ => seen.pod_name(*ordinal),
+            });
+            format!("positions that nothing tells: {}", told.collect::<Vec<_>>().join(", "))
+        }
         Reason::DistrustedAhead { ordinals, from, to, .. } => {
             format!("write sets {from} to {to}: only on {}, which must not be trusted", pods(&mut ordinals.iter()))
         }

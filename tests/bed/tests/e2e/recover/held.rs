@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bed::testing::cluster::Wsrep;
 use bed::testing::faults::Lasting;
 use bed::testing::reliability::Record;
 use bed::testing::run::wait_until;
@@ -74,18 +75,20 @@ pub fn wrong_one_founded(stage: &Stage) -> Result<()> {
     ensure!(seqnos[2] < seqnos[0], "{seqnos:?}");
     // Whoever joins it before it is primary would share its component, and nothing would be lost. So it is done when both wait for
     // their next start, and have just begun to.
-    let mut rested = 0;
+    let mut since: Option<Instant> = None;
     wait_until("the wrong one is Primary, alone", SOON * 7, || {
         let waits =
-            |ordinal| stage.cluster.pod(ordinal).map(|pod| pod.restarts > 1 && pod.container.contains("CrashLoopBackOff"));
-        let now = waits(0)? && waits(1)?;
-        let begun = now && rested == 0;
-        rested = if now { rested + 1 } else { 0 };
-        ensure!(begun, "one of them tries, or has waited for long");
-        pc_bootstrap(stage, 2)?;
-        thread::sleep(Duration::from_secs(1));
+            |ordinal| stage.cluster.pod(ordinal).map(|pod| pod.restarts > 2 && pod.container.contains("CrashLoopBackOff"));
+        since = if waits(0)? && waits(1)? { since.or_else(|| Some(Instant::now())) } else { None };
+        let for_now = since.is_some_and(|since| since.elapsed() < Duration::from_secs(20));
+        ensure!(for_now, "one of them tries, or has waited for long");
+        let alone = |wsrep: &Wsrep| wsrep.status == "Primary" && wsrep.size == 1;
+        if !alone(&stage.wsrep(2)?) {
+            pc_bootstrap(stage, 2)?;
+            thread::sleep(Duration::from_secs(1));
+        }
         let wsrep = stage.wsrep(2)?;
-        ensure!(wsrep.status == "Primary" && wsrep.size == 1, "{wsrep:?}");
+        ensure!(alone(&wsrep), "{wsrep:?}");
         Ok(())
     })?;
     let seen = stage.status(&Expected {
