@@ -119,7 +119,7 @@ pub fn outstayed(stage: &Stage) -> Result<()> {
     stage.record(Record {
         rows: "none".to_owned(),
         fault: "`restart` of every pod, while writers write; the grace period is 1 s, too short for a server to stop".to_owned(),
-        did: format!("said so after {stops} pods (MDB743), with all together again, and went on at `operation resume`"),
+        did: format!("said so of {stops} of the 3 pods (MDB743), with all together again, and went on at `operation resume`"),
         took: Some(took),
         acknowledged: Some(written.acknowledged.rows()),
     })
