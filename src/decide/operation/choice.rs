@@ -13,7 +13,12 @@ use super::memo::{Choice, Founder};
 use super::plan::{Loss, Range, Refusal};
 
 /// The chosen member as the founder, and what is lost by it; or why it must not be.
-pub fn founder(seen: &Snapshot, choice: &Choice, election: &Election) -> Result<(Founder, Option<Loss>), Refusal> {
+pub fn founder(
+    seen: &Snapshot,
+    choice: &Choice,
+    members: Option<u32>,
+    election: &Election,
+) -> Result<(Founder, Option<Loss>), Refusal> {
     let ordinal = choice.ordinal;
     let pod = seen.pod_name(ordinal);
     let Some(candidate) = election.candidates.get(&ordinal) else {
@@ -26,7 +31,7 @@ pub fn founder(seen: &Snapshot, choice: &Choice, election: &Election) -> Result<
     }
     // Before positions are recovered: that writes, and what cannot be read may yet be brought back (safety A2, A4).
     if !gives_up(seen, choice, election) {
-        return Err(would_lose(seen, &pod, election, &[Lost::Unknown { of: election.unread().into_keys().collect() }]));
+        return Err(would_lose(seen, &pod, members, election, &[Lost::Unknown { of: election.unread().into_keys().collect() }]));
     }
     let Some(at) = candidate.electable() else { return Err(cannot()) };
     let founder = Founder { ordinal, state_uuid: at.uuid };
@@ -37,10 +42,10 @@ pub fn founder(seen: &Snapshot, choice: &Choice, election: &Election) -> Result<
     if choice.accepted.as_ref() == Some(&loss) {
         return Ok((founder, Some(loss)));
     }
-    Err(would_lose(seen, &pod, election, &candidate.losses))
+    Err(would_lose(seen, &pod, members, election, &candidate.losses))
 }
 
-fn would_lose(seen: &Snapshot, pod: &str, election: &Election, losses: &[Lost]) -> Refusal {
+fn would_lose(seen: &Snapshot, pod: &str, members: Option<u32>, election: &Election, losses: &[Lost]) -> Refusal {
     let summary = if election.unread().is_empty() {
         format!("if {pod} founds the cluster, what the others hold more is erased")
     } else {
@@ -49,7 +54,12 @@ fn would_lose(seen: &Snapshot, pod: &str, election: &Election, losses: &[Lost]) 
     Refusal::new(&rules::WOULD_LOSE, summary)
         .because(losses.iter().flat_map(|lost| told(seen, election, lost)).collect::<Vec<_>>())
         .plugin(&format!("operation abort {}", seen.target.name))
-        .plugin(&format!("galera bootstrap {pod} --accept-data-loss={}", loss(seen, election, losses).0))
+        .plugin(&bootstrap(pod, members, &loss(seen, election, losses).0))
+}
+
+fn bootstrap(pod: &str, members: Option<u32>, words: &str) -> String {
+    let members = members.map_or_else(String::new, |members| format!(" --replicas {members}"));
+    format!("galera bootstrap {pod}{members} --accept-data-loss={words}")
 }
 
 /// Whether everything that could not be read was given up, each by its own words.
@@ -60,12 +70,12 @@ pub fn gives_up(seen: &Snapshot, choice: &Choice, election: &Election) -> bool {
 }
 
 /// The way out of an election that fails for want of what cannot be read: who could found the cluster, and what that gives up.
-pub fn way_out(seen: &Snapshot, election: &Election) -> Option<String> {
+pub fn way_out(seen: &Snapshot, members: Option<u32>, election: &Election) -> Option<String> {
     let lost = Lost::Unknown { of: election.unread().into_keys().collect() };
     let whole = election.candidates.iter().filter(|(_, candidate)| candidate.trust == Trust::Whole);
     let (ordinal, _) = whole.max_by_key(|(ordinal, candidate)| (candidate.at().map(|at| at.seqno), Reverse(**ordinal)))?;
     let words = loss(seen, election, &[lost]).0;
-    (!words.is_empty()).then(|| format!("galera bootstrap {} --accept-data-loss={words}", seen.pod_name(*ordinal)))
+    (!words.is_empty()).then(|| bootstrap(&seen.pod_name(*ordinal), members, &words))
 }
 
 /// The words for what could not be read hold the volume: they fit no other one, and none that was made in its place.

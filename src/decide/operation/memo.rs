@@ -206,6 +206,9 @@ pub struct Recovery {
     /// Members whose `grastate.dat` was put back.
     #[serde(default)]
     pub restored: BTreeSet<Ordinal>,
+    /// It began with a set that was scaled to 0: how many members it has, as the user said.
+    #[serde(default)]
+    pub members: Option<u32>,
     /// `metadata.generation` of the set when the files were read: another one later, and servers may have run on them since.
     #[serde(default)]
     pub generation: Option<i64>,
@@ -215,7 +218,8 @@ impl Recovery {
     /// Nothing found out yet, for the same choice; whoever lives without a quorum gets the time to find the others once more.
     #[must_use]
     pub fn anew(&self, now: Timestamp) -> Self {
-        Self { choice: self.choice.clone(), began: Some(now), holds: self.holds, ..Self::default() }
+        let (choice, members) = (self.choice.clone(), self.members);
+        Self { choice, members, began: Some(now), holds: self.holds, ..Self::default() }
     }
 
     /// It is that of a recovery, not of another operation that reads files.

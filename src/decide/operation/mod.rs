@@ -281,11 +281,11 @@ pub fn begin(wish: &Wish, seen: &Snapshot, custody: &Custody, stopped: Option<&S
         Goal::Start => start::begin(seen, stopped)?,
         Goal::Recover => match operator::recovery(seen, stopped) {
             // Nobody tells the operator to keep clients away.
-            Some(Beginning::Wait { .. }) if wish.holds => recover::begin(wish, seen, stopped),
+            Some(Beginning::Wait { .. }) if wish.holds => recover::begin(wish, seen, stopped)?,
             Some(beginning) => beginning,
-            None => recover::begin(wish, seen, stopped),
+            None => recover::begin(wish, seen, stopped)?,
         },
-        Goal::Bootstrap => recover::begin(wish, seen, stopped),
+        Goal::Bootstrap => recover::begin(wish, seen, stopped)?,
         Goal::Rebuild => rebuild::begin(wish, seen)?,
         Goal::Scale => scale::begin(wish, seen)?,
         Goal::Suspend | Goal::Unsuspend => suspension::begin(wish.goal, seen, stopped)?,

@@ -24,12 +24,12 @@ use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::preflight::claim_going;
 use super::{Beginning, Wish, zero};
 
-pub(super) fn begin(wish: &Wish, seen: &Snapshot, stopped: Option<&Stopped>) -> Beginning {
-    let choice = wish.choice();
-    if let Some(beginning) = zero::begin(wish, seen, stopped) {
-        return beginning;
+pub(super) fn begin(wish: &Wish, seen: &Snapshot, stopped: Option<&Stopped>) -> Result<Beginning, Why> {
+    if let Some(beginning) = zero::begin(wish, seen, stopped)? {
+        return Ok(beginning);
     }
-    match route(seen) {
+    let choice = wish.choice();
+    Ok(match route(seen) {
         Route::Nothing => Beginning::Nothing(format!("{} is whole: there is nothing to recover", seen.target.name)),
         Route::Wait { why, limit, then } => {
             let recovery = Recovery { waited: true, choice, ..Recovery::default() };
@@ -37,14 +37,28 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot, stopped: Option<&Stopped>) -> 
             Beginning::Wait { why, limit, then }
         }
         Route::Bootstrap { .. } => {
-            if let Some(refusal) = choice.as_ref().and_then(|choice| unfit(seen, choice)) {
-                return Beginning::Refuse(refusal);
+            let unfit = choice.as_ref().and_then(|choice| unfit(seen, choice));
+            if let Some(refusal) = unfit.or_else(|| alone(seen, seen.objects.stateful_set.replicas)) {
+                return Ok(Beginning::Refuse(refusal));
             }
             let recovery = Recovery { choice, began: Some(seen.taken), ..Recovery::default() };
             Beginning::Begin(Box::new(Memo { recovery, ..Memo::new(seen) }))
         }
         other => Beginning::Refuse(no_way(seen, &other)),
-    }
+    })
+}
+
+/// With one member nobody carries the cluster while the founder hands its volume back to the set.
+pub(super) fn alone(seen: &Snapshot, members: u32) -> Option<Refusal> {
+    (members < 2).then(|| {
+        let name = &seen.target.name;
+        Refusal::new(
+            &rules::NOT_THIS_KIND,
+            format!("{name} has one member: nobody would carry the cluster but the pod that founds it"),
+        )
+        .because([format!("replicas: {members}")])
+        .plugin(&format!("galera grastate {name}"))
+    })
 }
 
 pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
@@ -111,7 +125,6 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     let mut steps = looking(seen, memo, now);
     if !steps.is_empty() {
         let name = &seen.target.name;
-        notes.extend(zero::left_out(seen, memo));
         notes.push(match &memo.recovery.choice {
             None => format!(
                 "Then it says which member of {name} founds the cluster again, and asks once more before it starts it. Until then \
@@ -127,7 +140,7 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
     }
     let election = election(seen, memo);
     if let Some(choice) = &memo.recovery.choice {
-        return Ok(match founder(seen, choice, &election) {
+        return Ok(match founder(seen, choice, memo.recovery.members, &election) {
             Err(refusal) => Decision::Refuse(refusal),
             Ok((founder, loss)) => {
                 let say = format!(
@@ -157,7 +170,7 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
             ];
             Ok(Decision::Go(Plan { steps, losses: Vec::new(), notes }))
         }
-        Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, &election, reasons))),
+        Outcome::Refused(reasons) => Ok(Decision::Refuse(nobody(seen, memo, &election, reasons))),
         Outcome::NotNeeded { .. } => Err(Why::Failed("a stopped cluster has a primary component".to_owned())),
     }
 }
@@ -165,6 +178,10 @@ fn before(seen: &Snapshot, memo: &Memo, now: Range) -> Result<Decision, Why> {
 /// Somebody came up meanwhile: joining it is right, and a bootstrap would make a second cluster (safety A1). A stop that has begun
 /// is taken back.
 fn lives(seen: &Snapshot, memo: &Memo, now: Range) -> Decision {
+    if now.replicas == 0 && memo.recovery.members.is_some() {
+        // Not by what this operation did: it found nobody, and whoever is up may be the wrong one.
+        return Decision::Refuse(no_way(seen, &Route::Nothing));
+    }
     if now != memo.range {
         let say = format!("set replicas back to {}: the members have found each other again", memo.range.replicas);
         let step = Step { unasked: true, ..Step::range("let every pod run", say, now, memo.range) };
@@ -258,11 +275,20 @@ pub(super) fn reading(ordinals: Vec<Ordinal>) -> [Step; 2] {
 fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &Election) -> Vec<Step> {
     let mut steps = Vec::new();
     let at = election.candidates[&founder.ordinal].at().map(|at| at.seqno);
+    let behind = |ordinal: Ordinal| election.candidates[&ordinal].at().map(|at| at.seqno) < at;
     for (ordinal, change) in writes(founder.ordinal, election, &memo.recovery.files) {
         let pod = seen.pod_name(ordinal);
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
         let say = if ordinal == founder.ordinal {
             format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
+        } else if seqno.is_empty()
+            && behind(ordinal)
+            && at.zip(change.before.as_ref()).is_none_or(|(at, before)| !was_apart(before, at))
+        {
+            format!(
+                "take the position out of grastate.dat of {pod}: another one was primary apart from the founder, and this one may have \
+                 been with it: it takes a full copy"
+            )
         } else if at.zip(change.before.as_ref()).is_some_and(|(at, before)| was_apart(before, at)) {
             format!(
                 "take the position out of grastate.dat of {pod}: it stopped as the last of a primary component that was behind the \
@@ -309,7 +335,7 @@ fn stands(seen: &Snapshot, founder: Ordinal, election: &Election) -> String {
 }
 
 /// Why nobody may be chosen.
-fn nobody(seen: &Snapshot, election: &Election, reasons: &[Reason]) -> Refusal {
+fn nobody(seen: &Snapshot, memo: &Memo, election: &Election, reasons: &[Reason]) -> Refusal {
     let name = &seen.target.name;
     let pods = |ordinals: &mut dyn Iterator<Item = &Ordinal>| -> String {
         ordinals.map(|ordinal| seen.pod_name(*ordinal)).collect::<Vec<_>>().join(", ")
@@ -346,8 +372,11 @@ fn nobody(seen: &Snapshot, election: &Election, reasons: &[Reason]) -> Refusal {
         .plugin(&format!("galera grastate {name}"))
         .plugin(&format!("operation resume {name}"))
         .plugin(&format!("operation abort {name}"));
+    // Where nothing was begun there is nothing to resume.
+    let members = memo.recovery.members;
+    let again = members.map(|members| format!("galera recover {name} --replicas {members}"));
     // After the abort: whatever could not be read is lost by it.
-    way_out(seen, election).into_iter().fold(refusal, |refusal, way| refusal.plugin(&way))
+    again.into_iter().chain(way_out(seen, members, election)).fold(refusal, |refusal, way| refusal.plugin(&way))
 }
 
 /// What stands in the way, and what to do about it by hand.

@@ -110,10 +110,12 @@ fn way_back(operation: &Operation, now: Range) -> Option<Vec<(Range, Range)>> {
     if changes.is_empty() {
         return operation.memo.ranges.contains(&now).then(Vec::new);
     }
-    if let Some(last) = changes.iter().rposition(|(_, to)| *to == now) {
-        return Some(changes[..=last].iter().rev().map(|(from, to)| (*to, *from)).collect());
+    // Also if that is what a later step has written: nobody is stopped once more to get there.
+    if changes[0].0 == now {
+        return Some(Vec::new());
     }
-    changes.first().filter(|(from, _)| *from == now).map(|_| Vec::new())
+    let last = changes.iter().rposition(|(_, to)| *to == now)?;
+    Some(changes[..=last].iter().rev().map(|(from, to)| (*to, *from)).collect())
 }
 
 fn step(seen: &Snapshot, operation: &Operation, from: Range, to: Range) -> Step {

@@ -40,16 +40,18 @@ pub fn was_apart(state: &Grastate, further: u64) -> bool {
 
 /// What to write before `founder` starts (safety A5): its own position, so that the history keeps its UUID, and the recovered
 /// positions of the others on that history, so that they need no full copy. Whoever is ahead of it, where the user chose so, or
-/// was primary apart from it, loses its position, so that it takes one. Files that say so already are left alone.
+/// may have been primary apart from it, loses its position, so that it takes one. Files that say so already are left alone.
 #[must_use]
 pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, Disk>) -> BTreeMap<Ordinal, StateChange> {
     let Some(at) = election.candidates.get(&founder).and_then(|candidate| candidate.electable()) else {
         return BTreeMap::new();
     };
+    // Who was with it in that component no file tells: whoever is behind the founder may have been.
+    let apart =
+        files.values().filter_map(|disk| disk.grastate.parsed()).any(|state| state.uuid == at.uuid && was_apart(state, at.seqno));
     let wanted = election.candidates.iter().filter_map(|(ordinal, candidate)| {
         let own = candidate.electable().filter(|own| own.uuid == at.uuid)?;
-        let state = files.get(ordinal).and_then(|disk| disk.grastate.parsed());
-        let follows = own.seqno <= at.seqno && !state.is_some_and(|state| was_apart(state, at.seqno));
+        let follows = own.seqno == at.seqno || (own.seqno < at.seqno && !apart);
         Some((*ordinal, Some(own.seqno).filter(|_| follows), *ordinal == founder))
     });
     wanted

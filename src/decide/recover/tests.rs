@@ -105,6 +105,10 @@ fn who_was_primary_apart_from_the_founder_takes_a_full_copy() {
     let apart = written[&Ordinal(2)].after.as_ref().unwrap();
     assert_eq!((apart.uuid, apart.seqno, apart.safe_to_bootstrap), (Uuid::nil(), None, Some(false)));
     assert!(!written.contains_key(&Ordinal(1)));
+    // Another one that is behind may have been with it.
+    files.insert(Ordinal(1), directory(Some(57)));
+    let election = elect_at_rest(&seen, &files, &BTreeMap::new());
+    assert_eq!(writes(Ordinal(0), &election, &files)[&Ordinal(1)].after.as_ref().unwrap().seqno, None);
     // As far as the founder: it was the last of the same component.
     let mut state = files[&Ordinal(2)].grastate.parsed().unwrap().clone();
     assert!(was_apart(&state, 58) && !was_apart(&state, 56));

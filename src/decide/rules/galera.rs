@@ -334,9 +334,10 @@ that the cluster lacks. The wrong member was bootstrapped.
 When it joins, it aborts (`Reversing history … Data loss is possible`), and its saved state is zeroed. At the restart after that it \
 is copied over, and the extra transactions are gone for ever. Kubernetes does this restart by itself within seconds.
 
-Stop all of them now, before its next start: `kubectl scale statefulset NAME --replicas=0`, with claims retained (MDB136); an operator \
-is suspended first. Then decide. `kubectl mariadb galera recover NAME` founds the cluster again from whoever is furthest, and what the \
-primary component has written since it was founded is erased: save that first if it may matter. Or save what only the member that is \
+Stop all of them now, before its next start, with the commands that are printed: the claims are retained (MDB136), an operator is \
+suspended, the set is scaled to 0, and pods are deleted that the controller leaves. Then decide. `kubectl mariadb galera recover NAME` founds the cluster again from whoever is furthest, and what the \
+primary component has written since it was founded is erased: save that first if it may matter. Who was in that component its files tell \
+only after a clean stop; where servers of it were killed, give each of them a fresh copy afterwards (`kubectl mariadb rebuild POD`). Or save what only the member that is \
 ahead has, and start the set again as it was: it takes a full copy then.";
 
     DISTRUSTED = "MDB257", Error, "A data directory is marked as not to be trusted",

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::decide::finding::Finding;
 use crate::decide::rules::galera as rule;
 use crate::model::disk::{Disk, Process, StateFile};
+use crate::model::kubernetes::PodManagement;
 use crate::model::names::Ordinal;
 use crate::model::recovered::LastStart;
 
@@ -218,9 +219,27 @@ fn ahead(scene: &Scene) -> Option<Finding> {
     for (ordinal, told) in starts {
         finding = finding.seen(format!("log of the latest start of {}", scene.pod_name(ordinal)), told);
     }
-    // Each start of it is one nearer to its end.
-    let stop = format!("scale statefulset/{} --replicas=0", scene.seen.target.name);
-    Some(with_states(scene, finding, beyond).kubectl(&stop).about(names))
+    Some(stopping(scene, with_states(scene, finding, beyond), &names).about(names))
+}
+
+/// What stops all of them and keeps their volumes: each start of the one that is ahead is one nearer to its end.
+fn stopping(scene: &Scene, finding: Finding, ahead: &[String]) -> Finding {
+    let (set, name) = (&scene.seen.objects.stateful_set, &scene.seen.target.name);
+    let operated = scene.seen.objects.manager.operator().is_some_and(|operator| operator.owns);
+    let finding = if operated { finding.plugin(&format!("suspend {name}")) } else { finding };
+    let keep = r#"{"spec":{"persistentVolumeClaimRetentionPolicy":{"whenScaled":"Retain"}}}"#;
+    let finding = if set.deletes_claims_when_scaled {
+        finding.kubectl(&format!("patch statefulset {name} --type=merge -p {keep}"))
+    } else {
+        finding
+    };
+    // Under OrderedReady the controller stops at the first pod that is not Ready (safety B1).
+    let finding = finding.kubectl(&format!("scale statefulset/{name} --replicas=0"));
+    if set.pod_management == PodManagement::OrderedReady {
+        finding.kubectl(&format!("delete pod {}", ahead.join(" ")))
+    } else {
+        finding
+    }
 }
 
 /// What the log of a start says that was beyond what the primary component has `received`.

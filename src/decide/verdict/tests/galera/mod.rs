@@ -3,7 +3,7 @@ use crate::decide::verdict::State;
 use crate::model::disk::{Copying, Process, Side, StateFile};
 use crate::model::fact::{Fact, Obstacle, Why};
 use crate::model::grastate::Grastate;
-use crate::model::kubernetes::{ContainerState, Event, Handler, Probe};
+use crate::model::kubernetes::{ContainerState, Event, Handler, PodManagement, Probe};
 use crate::model::names::Ordinal;
 use crate::model::position::Position;
 use crate::model::recovered::LastStart;

@@ -59,6 +59,22 @@ fn a_crashing_member_that_holds_more_than_the_cluster_is_told_from_its_log() {
     let finding = told(rested(history, committed + 20)).unwrap();
     assert_eq!(finding.summary, "db-2 has transactions that the cluster lacks");
     assert!(finding.evidence.iter().any(|evidence| evidence.value.contains(&format!("{history}:23"))), "{finding:?}");
+    // Its volume is kept, whatever the set would do.
+    let next = |seen: &mut Snapshot| {
+        stop(seen, 2, ContainerState::Waiting { reason: "CrashLoopBackOff".to_owned(), message: String::new() });
+        out_of_view(seen, 2);
+        seen.last_starts.insert(Ordinal(2), Fact::Known(Some(rested(history, committed + 20))));
+        let finding = verdict(seen).findings.into_iter().find(|finding| finding.rule == &rule::AHEAD).unwrap();
+        finding.next.iter().map(|command| format!("{command:?}").replace("\", \"", " ")).collect::<Vec<_>>().join("\n")
+    };
+    let mut seen = healthy_galera();
+    seen.objects.stateful_set.pod_management = PodManagement::Parallel;
+    assert!(!next(&mut seen).contains("Retain") && !next(&mut seen).contains("delete pod"), "{}", next(&mut seen));
+    seen.objects.stateful_set.deletes_claims_when_scaled = true;
+    seen.objects.stateful_set.pod_management = PodManagement::OrderedReady;
+    let all = next(&mut seen);
+    let at = |words: &str| all.find(words).unwrap_or_else(|| panic!("no {words}: {all}"));
+    assert!(at("Retain") < at("scale statefulset/db --replicas=0") && at("--replicas=0") < at("delete pod db-2"), "{all}");
     assert!(told(LastStart::TurnedAway { own: committed + 20, group: committed }).is_some());
     // Nothing more, nothing that is not on its way, and nothing of another history.
     assert!(told(rested(history, committed)).is_none() && told(rested(history, committed + 1)).is_none());
