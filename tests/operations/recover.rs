@@ -234,7 +234,7 @@ fn started(line: &str) -> String {
 #[tokio::test]
 async fn a_set_that_was_scaled_to_zero_is_recovered_with_the_number_of_its_members() {
     let zero = || {
-        let mut cluster = cluster(false);
+        let mut cluster = cluster(true);
         cluster.as_galera().behind(2, 3);
         cluster.as_galera().kill(&[0, 1, 2]);
         cluster.scale(0);
@@ -261,10 +261,14 @@ async fn a_set_that_was_scaled_to_zero_is_recovered_with_the_number_of_its_membe
     assert!(fewer.stdout.contains("MDB747") && fewer.stdout.contains("data-db-2"), "{}", fewer.stdout);
     assert!(fewer.stdout.contains("galera recover db --replicas 3"), "{}", fewer.stdout);
     // Under OrderedReady the controller leaves pods that are not Ready: the wrong one may be Primary among them.
-    world.lock().cluster("db").member(1).pod = Pod::Running { ready: false };
+    (0..2).for_each(|ordinal| world.lock().cluster("db").member(ordinal).pod = Pod::Running { ready: false });
     let there = played(&server, &[RECOVER, &["--replicas", "3"]].concat(), 5).await;
-    assert!(there.stdout.contains("kubectl delete pod db-1") && there.stdout.contains("may be the cluster"), "{}", there.stdout);
-    world.lock().cluster("db").member(1).pod = Pod::Absent;
+    assert!(
+        there.stdout.contains("kubectl delete pod db-0 db-1") && there.stdout.contains("may be the cluster"),
+        "{}",
+        there.stdout
+    );
+    (0..2).for_each(|ordinal| world.lock().cluster("db").member(ordinal).pod = Pod::Absent);
     let lost = played(&server, &["galera", "bootstrap", "db-2", "-y", "--replicas", "3"], 5).await;
     let told = lost.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("galera bootstrap db-2 --replicas 3 --accept-data-loss=db-0,db-1:"), "{told}");
