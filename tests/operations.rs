@@ -11,6 +11,7 @@ use crate::support::world::{Cluster, Engine, Shared, World};
 
 mod cuts;
 mod grace;
+mod handover;
 mod hold;
 mod left;
 mod operated;

@@ -93,6 +93,11 @@ fn replicating() -> Shared {
     World::with([cluster])
 }
 
+/// Three servers whose primary is not the pod that is replaced last.
+fn led_by_another() -> Shared {
+    World::with([Cluster::replication("shop", "db", 3).led_by(1).controlled(false)])
+}
+
 /// A scale-in has left two volumes: before the second deletion the journal is there already.
 fn scaled_in() -> Shared {
     let mut cluster = Cluster::galera("shop", "db", 5).controlled(false);
@@ -189,6 +194,7 @@ const COMMANDS: &[Command] = &[
     Command::new("rebuild POD", &["rebuild", "db-2", "--yes"], controlled),
     Command::new("rebuild POD --new-volume (its node is lost)", &["rebuild", "db-2", "--new-volume", "--yes"], without_node),
     Command::new("upgrade NAME --image IMAGE", UPGRADE, controlled),
+    Command::new("upgrade NAME --image IMAGE (the primary is handed over)", UPGRADE, led_by_another),
     Command::new("upgrade NAME --image IMAGE (of mariadb-operator)", UPGRADE, operated),
     Command::new("restart NAME", &["restart", "db", "--yes"], controlled),
     Command::new("pvc list (all of a namespace)", &["pvc", "list"], fleet),

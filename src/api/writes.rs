@@ -24,6 +24,7 @@ pub enum Resource {
     ConfigMaps,
     StatefulSets,
     Claims,
+    Services,
     /// `MariaDB` objects of mariadb-operator.
     MariaDbs(ApiGroup),
 }
@@ -36,6 +37,7 @@ impl Resource {
             Self::ConfigMaps => ("/api/v1", "configmaps"),
             Self::StatefulSets => ("/apis/apps/v1", "statefulsets"),
             Self::Claims => ("/api/v1", "persistentvolumeclaims"),
+            Self::Services => ("/api/v1", "services"),
             Self::MariaDbs(group) => (served(group), "mariadbs"),
         };
         Ask { verb, group, resource, namespace: Some(namespace), name }

@@ -21,7 +21,7 @@ use crate::model::snapshot::Snapshot;
 use crate::process::Clock;
 
 use super::helper::Helpers;
-use super::server::{close, convert, open};
+use super::server::{close, convert, open, promote};
 use super::unflag::unflag;
 
 /// What carrying steps out needs.
@@ -118,6 +118,11 @@ impl Hands<'_> {
             Action::Convert { ordinal } if !dry_run => self.convert(seen, *ordinal).await?,
             Action::Open { ordinal } if !dry_run => Box::pin(open(self.api, &self.pod(set, *ordinal))).await?,
             Action::Close { ordinal } if !dry_run => Box::pin(close(self.api, &self.pod(set, *ordinal))).await?,
+            Action::Follow { ordinals, source, instead } if !dry_run => {
+                Box::pin(self.follow(seen, ordinals, *source, *instead)).await?;
+            }
+            Action::Promote { ordinal } if !dry_run => Box::pin(promote(self.api, &self.pod(set, *ordinal))).await?,
+            Action::Lead { services, from, to } => self.lead(seen, services, *from, *to, dry_run).await?,
             Action::Bootstrap { ordinal, holds } => self.found(set, *ordinal, *holds, dry_run).await?,
             Action::EndBootstrap { ordinal } if !dry_run => self.end_founder(seen, *ordinal).await?,
             Action::BeginAgain { ended: Some(ordinal) } if !dry_run => self.end_founder(seen, *ordinal).await?,
@@ -131,6 +136,9 @@ impl Hands<'_> {
             | Action::Convert { .. }
             | Action::Open { .. }
             | Action::Close { .. }
+            | Action::HandOver { .. }
+            | Action::Follow { .. }
+            | Action::Promote { .. }
             | Action::BeginAgain { .. } => {}
         }
         Ok(Learned::default())

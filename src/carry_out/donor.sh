@@ -1,20 +1,12 @@
-# What a server that gives a copy of its data says before, and how it gives it. POSIX sh, after client.sh. Set by the caller: home, the data
-# directory.
+# How a server gives a copy of its data. POSIX sh, after client.sh and follow.sh. Set by the caller: home, the data directory.
 
-refuse() {
-  echo "$*" >&2
-  exit 1
-}
-
-# What it replicates from, with the password: for the one that gets the copy, by a way that nobody else reads.
-follows() {
+# Whether all of it is in the data directory.
+is_in_one_place() {
   find_server
-  [ -f "$home/master.info" ] || refuse "it has no master.info in $home, so what it replicates from cannot be handed on"
   find_configured
   elsewhere='--(innodb[-_](log[-_]group[-_]home[-_]dir|data[-_]home[-_]dir|undo[-_]directory)|aria[-_]log[-_]dir[-_]path)='
   other=$(printf '%s\n%s\n' "$options" "$configured" | grep -E -- "$elsewhere" | head -n 1)
   [ -z "$other" ] || refuse "it keeps files outside of its data directory ($other): such a copy is not taken apart here"
-  cat "$home/master.info" && printf '\n%s\n' "$done"
 }
 
 # Sends a physical copy to $to, while the server works on.

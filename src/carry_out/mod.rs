@@ -1,6 +1,7 @@
 //! What changes something in the cluster, one step at a time: shown, asked, done, read back.
 
 pub mod act;
+mod follow;
 pub mod grastate;
 pub mod helper;
 mod in_pod;

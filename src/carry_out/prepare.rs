@@ -143,6 +143,9 @@ impl Preparation<'_> {
                     | Action::Elect { .. }
                     | Action::BeginAgain { .. }
                     | Action::Convert { .. }
+                    | Action::HandOver { .. }
+                    | Action::Follow { .. }
+                    | Action::Promote { .. }
                     | Action::Open { .. }
                     | Action::Close { .. }
             );

@@ -1,7 +1,6 @@
 //! A new replica's volume, and a copy of another one's data on it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::api::script;
 use crate::api::writes::{Denied, Resource, create, read};
@@ -14,11 +13,10 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::act::Hands;
-use super::in_pod::{self, Broken, DONE, run};
+use super::follow::{FOLLOW, FOLLOWS, Follows, follows};
+use super::in_pod::{self, Broken, run};
 
 const DONOR: &str = include_str!("donor.sh");
-/// A few lines of a file.
-const FOLLOWS: Duration = Duration::from_secs(20);
 
 impl Hands<'_> {
     /// Makes the claims of `ordinal`, each as large as that of `like`. Those that an earlier attempt made are taken as they are.
@@ -90,15 +88,13 @@ struct Giver<'a> {
     datadir: &'a str,
 }
 
-/// What a server replicates from, with the password: never shown, never logged.
-struct Follows(Vec<u8>);
-
 impl Giver<'_> {
     fn script(&self, settings: &[(&str, &str)], call: &str) -> String {
         let given = self.api.password().map(Password::reveal).unwrap_or_default();
         let own = [("given", given), ("given_user", ""), ("home", self.datadir)];
         let mut script = in_pod::settings(&[&own, settings].concat());
         script::append(&mut script, script::CLIENT);
+        script::append(&mut script, FOLLOW);
         script::append(&mut script, DONOR);
         script.push_str(call);
         script.push_str("\n--go\n");
@@ -106,13 +102,7 @@ impl Giver<'_> {
     }
 
     async fn follows(&self) -> Result<Follows, Denied> {
-        let script = self.script(&[], "follows");
-        let told = run(self.api, &self.pod, script.as_bytes(), FOLLOWS).await;
-        let stdout = told.map_err(|broken| Denied::Refused(broken.why(&self.pod.name).to_string()))?;
-        let end = format!("\n{DONE}\n");
-        let file = stdout.strip_suffix(end.as_bytes()).filter(|file| !file.is_empty());
-        let file = file.ok_or_else(|| Denied::Lost(format!("{} did not tell what it replicates from", self.pod.name)))?;
-        Ok(Follows(file.to_vec()))
+        follows(self.api, &self.pod, &self.script(&[], "is_in_one_place\nfollows")).await
     }
 
     /// Hands over first whom to follow, then the data. Whether all of it arrived the one that takes it says.
@@ -132,13 +122,13 @@ impl Giver<'_> {
 /// Writes the file beside the copy that is about to come. Its size ends it: older exec protocols cannot say that stdin ends.
 async fn hand_over(api: &Api, to: &PodRef, datadir: &str, follows: &Follows) -> Result<(), Why> {
     let seed = format!("{datadir}/.kubectl-mariadb-seed");
-    let mut script = in_pod::settings(&[("seed", &seed), ("size", &follows.0.len().to_string())]).into_bytes();
+    let mut script = in_pod::settings(&[("seed", &seed), ("size", &follows.file().len().to_string())]).into_bytes();
     script.extend_from_slice(
         b"umask 077\n\
           while [ ! -d \"$seed\" ]; do sleep 0.2; done\n\
           head -c \"$size\" >\"$seed/master.info\" && echo \"$done\"\n\
           --go\n",
     );
-    script.extend_from_slice(&follows.0);
+    script.extend_from_slice(follows.file());
     run(api, to, &script, FOLLOWS).await.map(drop).map_err(|broken| broken.why(&to.name))
 }

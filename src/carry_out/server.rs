@@ -51,7 +51,15 @@ pub(super) async fn convert(api: &Api, pod: &PodRef, datadir: &str) -> Result<()
 /// # Errors
 /// [`Denied`].
 pub(super) async fn open(api: &Api, pod: &PodRef) -> Result<(), Denied> {
-    told(api, pod, "SET GLOBAL read_only = OFF").await
+    told(api, pod, &["SET GLOBAL read_only = OFF"]).await
+}
+
+/// Ends the replication of the server of `pod`, which has all it will get, and lets it take writes.
+///
+/// # Errors
+/// [`Denied`].
+pub(super) async fn promote(api: &Api, pod: &PodRef) -> Result<(), Denied> {
+    told(api, pod, &["STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = OFF"]).await
 }
 
 /// Keeps the server of `pod` from taking writes.
@@ -59,25 +67,32 @@ pub(super) async fn open(api: &Api, pod: &PodRef) -> Result<(), Denied> {
 /// # Errors
 /// [`Denied`].
 pub(super) async fn close(api: &Api, pod: &PodRef) -> Result<(), Denied> {
-    told(api, pod, "SET GLOBAL read_only = ON").await
+    told(api, pod, &["SET GLOBAL read_only = ON"]).await
 }
 
-/// One statement that may be told again without harm.
-async fn told(api: &Api, pod: &PodRef, statement: &str) -> Result<(), Denied> {
+/// Statements that may be told again without harm, up to the first that fails.
+pub(super) async fn told(api: &Api, pod: &PodRef, statements: &[&str]) -> Result<(), Denied> {
     let login = Login { password: api.password().map(|password| password.reveal().to_owned()), ..Login::default() };
     let opening = async {
         let (mut session, standing) = Session::open(api, pod, &login, false, OPENING).await?;
-        session.run(statement, standing.quoting);
-        let done = loop {
-            if let Told::Done(done) = session.next().await? {
-                break done;
+        let (mut quoting, mut error) = (standing.quoting, None);
+        for statement in statements {
+            session.run(statement, quoting);
+            let done = loop {
+                if let Told::Done(done) = session.next().await? {
+                    break done;
+                }
+            };
+            (quoting, error) = (done.now.quoting, done.error);
+            if error.is_some() {
+                break;
             }
-        };
+        }
         session.end();
-        Ok::<_, Why>(done)
+        Ok::<_, Why>(error)
     };
     match tokio::time::timeout(OPENING, opening).await {
-        Ok(Ok(done)) => done.error.map_or(Ok(()), |error| Err(Denied::Refused(format!("{} {}", error.code, error.message)))),
+        Ok(Ok(error)) => error.map_or(Ok(()), |error| Err(Denied::Refused(format!("{} {}", error.code, error.message)))),
         Ok(Err(why)) => Err(Denied::Lost(why.to_string())),
         Err(_) => Err(Denied::Lost(format!("no answer within {} s", OPENING.as_secs()))),
     }

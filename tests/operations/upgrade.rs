@@ -7,8 +7,8 @@ use super::cuts::{AT_ONCE, every};
 use super::*;
 
 /// The version of the same series behind the one that all run.
-const NEWER: &str = "mariadb:11.8.9";
-const UPGRADE: &[&str] = &["upgrade", "db", "--image", NEWER, "-y"];
+pub(super) const NEWER: &str = "mariadb:11.8.9";
+pub(super) const UPGRADE: &[&str] = &["upgrade", "db", "--image", NEWER, "-y"];
 const RESTART: &[&str] = &["restart", "db", "-y"];
 
 fn to(image: &'static str, more: &[&'static str]) -> Vec<&'static str> {
@@ -34,7 +34,7 @@ fn all(image: &str, partition: u32) -> (Vec<String>, String, u32) {
     (vec![image.to_owned(); 3], image.to_owned(), partition)
 }
 
-const OLD: &str = "mariadb:11.8";
+pub(super) const OLD: &str = "mariadb:11.8";
 
 /// As [`super::serve`], for clusters of any kind.
 async fn serve(world: &Shared, fates: &Fates) -> Server {
@@ -149,13 +149,9 @@ async fn what_must_not_begin_does_not() {
     let mut newest = cluster(true);
     (newest.version, newest.image) = ("10.11.19".into(), "mariadb:10.11.19".into());
     let skips = World::with([newest]);
-    let mut first = Cluster::replication("shop", "db", 3).controlled(true);
-    for ordinal in [0, 1] {
-        first.as_replication().follow(ordinal, 2);
-        first.as_replication().server(ordinal).read_only = true;
-    }
-    first.as_replication().server(2).channel = None;
-    first.as_replication().server(2).read_only = false;
+    // Its Service leads to all pods: nobody knows how clients find the primary.
+    let mut first = Cluster::replication("shop", "db", 3).controlled(true).led_by(2);
+    first.clients = None;
     let first = World::with([first]);
     let mut away = cluster(false);
     away.as_galera().kill(&[1]);
@@ -281,7 +277,7 @@ async fn one_pod_is_restarted_alone() {
     assert_eq!(other.exit, 2, "{}", other.stderr);
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -367,4 +363,28 @@ async fn an_upgrade_that_dies_after_any_change_can_be_taken_back() {
 async fn an_upgrade_whose_requests_get_lost_ends_whole() {
     cut_at(4, Fate::Lost, RESUME).await;
     cut_at(4, Fate::Never, RESUME).await;
+}
+
+/// The primary comes back as its configuration says, read-only: whoever takes the rest back lets it take writes again first.
+#[tokio::test]
+async fn a_primary_that_was_restarted_takes_writes_again_also_if_the_rest_is_taken_back() {
+    for args in [UPGRADE, RESTART] {
+        let world = replication();
+        let dies = world.clone();
+        let server = Server::start(move |request| {
+            if dies.lock().cluster("db").as_replication().server(0).read_only {
+                return Answer::error(401, "Unauthorized");
+            }
+            dies.answer(request)
+        })
+        .await;
+        run_quickly(&server, args).await;
+        drop(server);
+        let server = serve(&world, &Fates::default()).await;
+        assert!(world.lock().cluster("db").as_replication().server(0).read_only && unfinished(&world), "{args:?}");
+        let back = played(&server, &["operation", "abort", "db", "-y"], 0).await;
+        assert!(!world.lock().cluster("db").as_replication().server(0).read_only, "{args:?}: {}", back.stderr);
+        assert!(!unfinished(&world), "{args:?}");
+        assert_eq!(rollout(&world), all(OLD, 0), "{args:?}");
+    }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::api::Api;
 use crate::decide::operation::journal::{Operation, Outcome};
-use crate::decide::operation::plan::{Action, Decision, Plan, Refusal, Step};
+use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
 use crate::decide::operation::{bootstrap_name, confirmed, decide, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
@@ -166,14 +166,14 @@ impl Run<'_> {
         }
         let last = operation.begun.last().map(|begun| begun.id.clone());
         let stop = self.interrupts.get() > 0 || operation.stop_asked;
-        if stop && !step.emergency && last.as_ref() != Some(&step.id) {
+        let at_once = step.emergency || step.act.is_awaited();
+        if stop && !at_once && last.as_ref() != Some(&step.id) {
             return Err(leave(held, End::Stopped { after: last }).await);
         }
-        if self.is_late() && !step.emergency {
+        if self.is_late() && !at_once {
             return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
         }
-        // No client can write until the primary is open. That everybody follows it, read-only, is no state that a cut leaves for a while.
-        let settle = if matches!(step.act, Action::Open { .. }) { Duration::ZERO } else { apart(seen, self.pace.settle) };
+        let settle = if step.act.is_awaited() { Duration::ZERO } else { apart(seen, self.pace.settle) };
         if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), settle) {
             progress.first.get_or_insert_with(|| Box::new(seen.clone()));
             return Ok(());
@@ -254,12 +254,14 @@ impl Run<'_> {
 
     /// Takes back a change that the controller has not acted on: it would fire later (safety B7).
     async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
-        let Some(step) = held.journal.current.as_ref().and_then(|operation| settled(seen, operation)) else { return Ok(()) };
-        let at = seen.taken;
-        held.write(|journal| begin(journal, &step, at)).await.map_err(unwritten)?;
-        let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
-        // If it fails, the next look of whoever goes on finds the value that the journal names.
-        let _ = Box::pin(hands.act(&step.act, seen, false)).await;
+        let steps = held.journal.current.as_ref().map(|operation| settled(seen, operation)).unwrap_or_default();
+        for step in steps {
+            let at = seen.taken;
+            held.write(|journal| begin(journal, &step, at)).await.map_err(unwritten)?;
+            let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
+            // If it fails, the next look of whoever goes on finds the value that the journal names.
+            let _ = Box::pin(hands.act(&step.act, seen, false)).await;
+        }
         Ok(())
     }
 

@@ -129,6 +129,8 @@ impl Run<'_> {
                             | Action::Convert { .. }
                             | Action::Open { .. }
                             | Action::Close { .. }
+                            | Action::Follow { .. }
+                            | Action::Promote { .. }
                     )
             }
             Denied::Gone | Denied::Exists | Denied::Lost(_) | Denied::Busy(_) => true,
@@ -173,6 +175,8 @@ const fn keeps(act: &Action) -> bool {
             | Action::Evict { .. }
             | Action::Open { .. }
             | Action::Close { .. }
+            | Action::Follow { .. }
+            | Action::Lead { .. }
             | Action::Replicas { .. }
     )
 }
@@ -233,6 +237,17 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned, seen: 
             }
             if let Some(restart) = &mut memo.restart {
                 restart.formation = formation;
+            }
+        }
+        Action::HandOver { handover } => {
+            if let Some(upgrade) = &mut memo.upgrade {
+                upgrade.handover = Some(handover.clone());
+            }
+        }
+        Action::Promote { ordinal } => {
+            if let Some(upgrade) = &mut memo.upgrade {
+                upgrade.handover = None;
+                upgrade.formation = Formation::Replication { primary: *ordinal, writable: true };
             }
         }
         Action::Convert { ordinal } => {

@@ -28,6 +28,7 @@ pub mod departure;
 pub mod formation;
 pub mod founding;
 pub mod gates;
+pub mod handover;
 mod hold;
 pub mod journal;
 pub mod memo;
@@ -336,9 +337,16 @@ pub fn notice(memo: &mut Memo, seen: &Snapshot) -> bool {
 }
 
 /// What takes back a change that the controller has not acted on: it would fire later, perhaps hours later (safety B7). When a
-/// wait is given up, the set is put back to what is true of its pods. `None`: it says so already, or says what is not ours.
+/// wait is given up, the set is put back to what is true of its pods, and clients get their primary back. Nothing: it says so
+/// already, or says what is not ours.
 #[must_use]
-pub fn settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
+pub fn settled(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
+    let handover = operation.memo.upgrade.as_ref().and_then(|upgrade| upgrade.handover.as_ref());
+    let called_off = handover.filter(|_| !operation.aborting).map(|handover| handover.called_off(seen, &operation.begun));
+    called_off.unwrap_or_default().into_iter().chain(set_settled(seen, operation)).collect()
+}
+
+fn set_settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
     let memo = &operation.memo;
     if memo.operated.is_some() {
         return scale::settled(seen, operation);

@@ -11,6 +11,7 @@ use crate::model::kubernetes::StatefulSet;
 use crate::model::names::Ordinal;
 use crate::model::operator::Steering;
 
+use super::handover::Handover;
 use super::journal::Stopped;
 use super::memo::Founder;
 use super::upgrade::Rollout;
@@ -186,6 +187,14 @@ pub enum Action {
     Convert { ordinal: Ordinal },
     /// Lets a primary take writes again.
     Open { ordinal: Ordinal },
+    /// Writes down who is to be the primary of a plain set in the place of whom.
+    HandOver { handover: Handover },
+    /// Has these servers replicate from `source`. `instead`: the primary before it, which the source follows until it is promoted.
+    Follow { ordinals: Vec<Ordinal>, source: Ordinal, instead: Ordinal },
+    /// Has Services that select the pod of one ordinal select that of another.
+    Lead { services: Vec<String>, from: Ordinal, to: Ordinal },
+    /// Ends a server's own replication and lets it take writes.
+    Promote { ordinal: Ordinal },
     /// Has mariadb-operator make another server the primary, without loss.
     MovePrimary { to: Ordinal },
     /// Has mariadb-operator run another number of replicas. `failed`: what is called off has failed, and why.
@@ -216,6 +225,13 @@ impl Action {
     #[must_use]
     pub const fn finds_out(&self) -> bool {
         matches!(self, Self::Try { .. } | Self::Read { .. } | Self::Inspect { .. } | Self::Recover { .. })
+    }
+
+    /// Whether clients wait for it: until it is done nobody can write. No cut leaves such a state for a while, so two looks are
+    /// enough, and nobody stops before it.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::Follow { .. } | Self::Lead { .. } | Self::Promote { .. })
     }
 
     /// Of a change of what the operator is told: what it was and what it becomes.

@@ -12,10 +12,11 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::departure::heeded;
-use super::formation::{BACK, Formation, does_not_start};
+use super::formation::{BACK, Formation, does_not_start, server};
 use super::gates::{changed_outside, wait};
+use super::journal::Operation;
 use super::memo::Memo;
-use super::operator::{is_unread, unread};
+use super::operator::{is_unread, unread, view};
 use super::plan::{Action, Decision, Plan, Refusal, Step};
 use super::{Beginning, Wish};
 
@@ -108,6 +109,23 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
     }
     let notes = restart.formation.moving_note(seen, &due).into_iter().collect();
     Ok(heeded(seen, memo, Decision::Go(Plan { steps, notes, ..Plan::default() }), &due))
+}
+
+/// Pods that were restarted stay so; but a primary among them takes writes again, as before (safety E5).
+pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
+    let Some(restart) = &operation.memo.restart else { return Decision::Done };
+    let due = due(seen, restart);
+    let restarted = |ordinal: &Ordinal| restart.pods.contains_key(ordinal) && !due.contains(ordinal);
+    if let Some(step) = restart.formation.opening(seen, restarted) {
+        return Decision::Go(Plan { steps: vec![step], ..Plan::default() });
+    }
+    match restart.formation {
+        Formation::Replication { primary, writable: true } if restarted(&primary) && view(seen).is_none() => {
+            let opened = server(seen, primary).is_some_and(|server| !server.read_only);
+            if opened { Decision::Done } else { wait(format!("{} does not take writes again yet", seen.pod_name(primary)), BACK) }
+        }
+        _ => Decision::Done,
+    }
 }
 
 /// The pods that are still the ones that were there, the highest ordinal first, the primary last.

@@ -10,6 +10,7 @@ use super::gates::{JOIN, together, unobserved_change, wait};
 use super::journal::Operation;
 use super::operator;
 use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
+use super::restart;
 use super::scale;
 use super::upgrade;
 
@@ -27,8 +28,7 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     }
     match operation.goal {
         Goal::Upgrade => return upgrade::back(seen, operation),
-        // Pods that were restarted stay so.
-        Goal::Restart => return Decision::Done,
+        Goal::Restart => return restart::back(seen, operation),
         _ => {}
     }
     if let Some(wait) = unobserved_change(seen) {

@@ -258,7 +258,7 @@ is asked for its version. That failed: the image cannot be pulled, or there is n
     "A replica may be newer than its primary, not the other way round: what the newer one writes the older one may not understand. Kubernetes \
 replaces pods from the highest ordinal down, so the primary has to be the lowest ordinal, and is replaced after all of its replicas.
 
-Make the pod with the lowest ordinal the primary first, and move the clients with it.";
+`upgrade` hands the role over to the lowest ordinal by itself, without loss, where it can move the clients along: a Service has to select the primary's pod by `statefulset.kubernetes.io/pod-name`, and every replica has to follow the primary by GTID and by the name of its pod. What is missing for that is said. Mend it, or make the pod with the lowest ordinal the primary by hand, move the clients with it, and begin again.";
 
     UNSAID = "MDB740", Error, "It is not said what is to be rolled out",
     "`--image` names the image that the database container is to run. It may be left out only to go on with a rollout that was held by a \

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::streams::Exec;
+use super::replication::Failed;
 use super::{Engine, Shared, Sql};
 
 const DELIMITER: &str = "@@kubectl-mdb@@";
@@ -107,6 +108,21 @@ pub async fn run(world: Shared, mut exec: Exec, cluster: String, ordinal: u32, s
     exec.exit(0).await;
 }
 
+/// Carries out a statement that changes whether the server takes writes, or whom it follows; `None`: it is no such statement.
+fn order(world: &Shared, cluster: &str, ordinal: u32, text: &str) -> Option<Result<(), Failed>> {
+    let mut world = world.lock();
+    let cluster = world.cluster(cluster);
+    let pods: Vec<(u32, String)> = cluster.members.keys().map(|ordinal| (*ordinal, cluster.pod(*ordinal))).collect();
+    let named = |host: &str| {
+        let first = host.split('.').next()?;
+        pods.iter().find(|(_, pod)| pod == first).map(|(ordinal, _)| *ordinal)
+    };
+    match &mut cluster.engine {
+        Engine::Gtid(replication) => replication.order(ordinal, text, named),
+        Engine::Galera(_) => None,
+    }
+}
+
 #[derive(Default)]
 struct Session {
     id: u64,
@@ -135,10 +151,8 @@ impl Session {
             self.warnings.clear();
             return true;
         }
-        if let Some(value) = text.strip_prefix("SET GLOBAL read_only = ") {
-            world.lock().cluster(cluster).as_replication().server(ordinal).read_only = value == "ON";
-            (self.rows_affected, self.warnings) = (0, Vec::new());
-            return true;
+        if let Some(outcome) = order(world, cluster, ordinal, text) {
+            return self.ordered(world, exec, text, outcome).await;
         }
         if text.starts_with("SET SESSION ") {
             return true;
@@ -157,6 +171,21 @@ impl Session {
             return true;
         }
         self.reply(world, exec, cluster, ordinal, text).await
+    }
+
+    /// Tells what came of a statement that changed the server. Whether the session goes on.
+    async fn ordered(&mut self, world: &Shared, exec: &mut Exec, text: &str, outcome: Result<(), Failed>) -> bool {
+        {
+            let mut world = world.lock();
+            world.orders += 1;
+            self.broken = world.breaks_after == Some(world.orders);
+        }
+        self.rows_affected = if outcome.is_ok() { 0 } else { -1 };
+        self.warnings = outcome.err().map(|(code, message)| ("Error", code, message)).into_iter().collect();
+        if let Some((_, code, message)) = self.warnings.first() {
+            exec.stderr(format!("--------------\n{text}\n--------------\n\nERROR {code} (HY000) at line 1: {message}\n")).await;
+        }
+        !self.broken
     }
 
     async fn reply(&mut self, world: &Shared, exec: &mut Exec, cluster: &str, ordinal: u32, text: &str) -> bool {

@@ -32,6 +32,8 @@ pub struct Cluster {
     /// mariadb-operator manages it.
     pub operator: Option<Operator>,
     pub volumes: Volumes,
+    /// The ordinal whose pod the Service for clients selects by its name. `None`: all pods of the set.
+    pub clients: Option<u32>,
 }
 
 pub enum Engine {
@@ -91,6 +93,8 @@ pub struct Member {
     pub has_claim: bool,
     /// Its server was killed: what a clean stop writes is missing.
     pub killed: bool,
+    /// What its configuration makes of `read_only`; `None`: that is not seen, and it starts read-only.
+    pub starts_read_only: Option<bool>,
     /// The node on whose disk its volume lies, as the scheduler wrote it.
     pub claim_node: Option<&'static str>,
     /// How often its pod, and its claim, were made anew.
@@ -116,6 +120,7 @@ impl Member {
             log: "",
             has_claim: true,
             killed: false,
+            starts_read_only: None,
             claim_node: None,
             remade: 0,
             claims_remade: 0,
@@ -182,6 +187,7 @@ impl Cluster {
             warnings: Vec::new(),
             operator: None,
             volumes: Volumes::default(),
+            clients: None,
         }
     }
 
@@ -202,7 +208,18 @@ impl Cluster {
 
     /// Ordinal 0 is the primary; with one replica count, a single server.
     pub fn replication(namespace: &str, name: &str, replicas: u32) -> Self {
-        Self::new(namespace, name, replicas, Engine::Gtid(Replication::healthy(0..replicas)))
+        // As on the bed: whoever writes a replicating set by hand selects the first pod by its name.
+        let clients = Some(0);
+        Self { clients, ..Self::new(namespace, name, replicas, Engine::Gtid(Replication::healthy(0..replicas))) }
+    }
+
+    /// The same replicating servers with another primary, to which clients are led.
+    pub fn led_by(mut self, primary: u32) -> Self {
+        let ordinals = self.members.keys().copied().collect();
+        self.engine = Engine::Gtid(Replication::led_by(Some(primary), ordinals));
+        self.clients = Some(primary);
+        self.members.values_mut().for_each(|member| member.starts_read_only = Some(true));
+        self
     }
 
     pub fn member(&mut self, ordinal: u32) -> &mut Member {

@@ -308,6 +308,13 @@ impl Shared {
                 let refused = || Answer::error(422, "the server rejected our request due to an error in our request");
                 Some(answer.map_or_else(refused, Answer::Json))
             }
+            ("patch", "services", Some(name)) => {
+                let leads = |cluster: &&mut Cluster| cluster.services().iter().any(|service| service["metadata"]["name"] == name);
+                let cluster = world.clusters.iter_mut().find(leads)?;
+                let answer = cluster.patch_service(name, &body(), request.query("dryRun").is_some());
+                let refused = || Answer::error(422, "the server rejected our request due to an error in our request");
+                Some(answer.map_or_else(refused, Answer::Json))
+            }
             ("patch", "statefulsets", Some(name)) => {
                 let cluster = world.cluster(name);
                 let old = (

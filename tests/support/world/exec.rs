@@ -55,6 +55,9 @@ impl Shared {
         if client::is_started_by(&script) {
             return client::run(self, exec, cluster, ordinal, script).await;
         }
+        if script.last().is_some_and(|line| line == "follows") {
+            return self.tell_source(exec, cluster, ordinal, &script).await;
+        }
         if script.iter().any(|line| line.contains("mariadb-backup")) {
             return self.donate(exec, cluster, ordinal, script).await;
         }

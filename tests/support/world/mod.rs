@@ -70,6 +70,10 @@ pub struct World {
     /// Connections whose statement was killed.
     pub killed: BTreeSet<u64>,
     pub sql_mode: &'static str,
+    /// Statements so far that changed whether a server takes writes, or whom it follows.
+    pub orders: usize,
+    /// The answer to the one of this number gets lost: it was carried out, and the connection breaks.
+    pub breaks_after: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

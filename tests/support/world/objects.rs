@@ -154,8 +154,33 @@ impl Cluster {
 
     /// The pod that the Service for clients leads to. `None`: all of them.
     fn clients_pod(&self) -> Option<String> {
-        // As on the bed: whoever writes a replicating set by hand selects the first pod by its name.
-        matches!(self.engine, Engine::Gtid(_)).then(|| self.pod(0))
+        self.clients.map(|ordinal| self.pod(ordinal))
+    }
+
+    /// Leads clients to another pod, by JSON-patch operations. `None`: a test does not hold.
+    pub(super) fn patch_service(&mut self, name: &str, operations: &Value, dry_run: bool) -> Option<Value> {
+        const SELECTED: &str = "/spec/selector/statefulset.kubernetes.io~1pod-name";
+        let service = |cluster: &Self| cluster.services().into_iter().find(|service| service["metadata"]["name"] == name);
+        let before = (service(self)?, self.clients);
+        let mut tested = false;
+        for operation in operations.as_array().unwrap() {
+            let (path, value) = (operation["path"].as_str().unwrap(), &operation["value"]);
+            match (operation["op"].as_str().unwrap(), path) {
+                ("test", path) if before.0.pointer(path) != Some(value) => return None,
+                ("test", path) => tested |= path == SELECTED,
+                ("replace", SELECTED) => {
+                    let selected = self.members.keys().copied().find(|ordinal| *value == self.pod(*ordinal));
+                    self.clients = Some(selected.expect("a pod of this set"));
+                }
+                other => panic!("no operation of this world: {other:?}"),
+            }
+        }
+        assert!(tested, "a change must test what it was made for: {operations}");
+        let after = service(self);
+        if dry_run {
+            self.clients = before.1;
+        }
+        after
     }
 
     /// The headless Service of the set, and one for clients.

@@ -2,9 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod orders;
+
+/// The number of an error, and its text.
+pub type Failed = (u32, &'static str);
+
 /// Servers by StatefulSet ordinal.
 pub struct Replication {
     servers: BTreeMap<u32, Server>,
+    /// What becomes of a replica while the primary is being closed, once.
+    pub behind: Option<Behind>,
+    /// How many servers took writes at once when one of them was opened.
+    pub most_open: usize,
+}
+
+/// A replica that stops applying before the last that its primary writes.
+pub struct Behind {
+    pub ordinal: u32,
+    /// Without one its thread was stopped by hand.
+    pub error: Option<Failed>,
 }
 
 pub struct Server {
@@ -22,6 +38,10 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Channel {
     pub source: u32,
+    /// How it names it; `None`: by the name of its pod.
+    pub host: Option<String>,
+    /// It was told no account, or a wrong password.
+    pub refused: bool,
     pub io: &'static str,
     pub sql_running: bool,
     pub io_error: Option<(u32, &'static str)>,
@@ -32,7 +52,21 @@ pub struct Channel {
 
 impl Channel {
     fn of(source: u32) -> Self {
-        Self { source, io: "Yes", sql_running: true, io_error: None, sql_error: None, lag_seconds: Some(0) }
+        Self {
+            source,
+            host: None,
+            refused: false,
+            io: "Yes",
+            sql_running: true,
+            io_error: None,
+            sql_error: None,
+            lag_seconds: Some(0),
+        }
+    }
+
+    /// Whether a thread of it runs.
+    fn moves(&self) -> bool {
+        self.io != "No" || self.sql_running
     }
 
     /// Stopped by an error while applying.
@@ -57,10 +91,15 @@ pub const fn server_id(ordinal: u32) -> u32 {
 impl Replication {
     /// The first is the primary; the others follow it.
     pub fn healthy(ordinals: impl IntoIterator<Item = u32>) -> Self {
-        let mut primary = None;
+        let ordinals: Vec<u32> = ordinals.into_iter().collect();
+        let first = ordinals.first().copied();
+        Self::led_by(first, ordinals)
+    }
+
+    /// All others follow this one.
+    pub fn led_by(primary: Option<u32>, ordinals: Vec<u32>) -> Self {
         let servers = ordinals.into_iter().map(|ordinal| {
-            let source = *primary.get_or_insert(ordinal);
-            let channel = (source != ordinal).then(|| Channel::of(source));
+            let channel = primary.filter(|source| *source != ordinal).map(Channel::of);
             let server = Server {
                 server_id: server_id(ordinal),
                 running: true,
@@ -72,7 +111,7 @@ impl Replication {
             (ordinal, server)
         });
         let servers = servers.collect();
-        let mut replication = Self { servers };
+        let mut replication = Self { servers, behind: None, most_open: 0 };
         if let Some(primary) = primary {
             replication.write(primary, 7);
         }
@@ -136,12 +175,15 @@ impl Replication {
 
     /// `START SLAVE SQL_THREAD`: what has arrived is applied.
     pub fn start_thread(&mut self, ordinal: u32) {
-        let source = self.servers[&ordinal].channel.as_ref().expect("a replica").source;
+        let Channel { source, host, .. } = self.servers[&ordinal].channel.clone().expect("a replica");
         let (binlog, newest) = (self.servers[&source].binlog.clone(), self.servers[&source].newest());
         let replica = self.server(ordinal);
-        replica.binlog.extend(binlog);
+        for (writer, sequence) in binlog {
+            let own = replica.binlog.entry(writer).or_default();
+            *own = sequence.max(*own);
+        }
         replica.applied.extend(newest.map(|(domain, id, sequence)| (domain, (id, sequence))));
-        replica.channel = Some(Channel::of(source));
+        replica.channel = Some(Channel { host, ..Channel::of(source) });
     }
 
     /// A server that starts takes what was written meanwhile, if its threads run.
@@ -218,7 +260,7 @@ impl Replication {
         let io_position = self.variables(channel.source)["gtid_binlog_pos"].clone();
         Some(vec![
             ("Connection_name", String::new()),
-            ("Master_Host", host(channel.source)),
+            ("Master_Host", channel.host.clone().unwrap_or_else(|| host(channel.source))),
             ("Master_Port", "3306".to_owned()),
             ("Slave_IO_Running", channel.io.to_owned()),
             ("Slave_SQL_Running", if channel.sql_running { "Yes" } else { "No" }.to_owned()),

@@ -231,9 +231,10 @@ impl Cluster {
             return self.start_replica(ordinal);
         }
         self.engine.start(ordinal);
+        let opens = self.members[&ordinal].starts_read_only == Some(false);
         if let Engine::Gtid(replication) = &mut self.engine {
-            // As its configuration says: nobody opens himself.
-            replication.server(ordinal).read_only = true;
+            // As its configuration says; without one that is seen nobody opens himself.
+            replication.server(ordinal).read_only = !opens;
             replication.catch_up(ordinal);
         }
         if self.rolling.lost.remove(&ordinal) {

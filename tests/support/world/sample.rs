@@ -58,6 +58,9 @@ fn sample(cluster: &Cluster, ordinal: u32, given: Option<&str>) -> String {
     let used = member.used_percent * total / 100;
     section("space", &format!("/dev/vdb {total} {used} {} {}% /var/lib/mysql", total - used, member.used_percent));
     section("switches", &member.switches.join("\n"));
+    if let (Some(read_only), Some(_)) = (member.starts_read_only, given) {
+        section("read-only", if read_only { "on" } else { "off" });
+    }
     let (sql, end) = match given {
         Some(given) => asked(cluster, ordinal, given),
         None => (None, ("sql-end none".to_owned(), String::new())),

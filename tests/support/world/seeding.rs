@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::server::{Answer, Request};
 use super::super::streams::Exec;
-use super::{Cluster, Member, Pod, Shared};
+use super::{Cluster, Engine, Member, Pod, Shared};
 
 /// How far a new replica's volume is, and what goes wrong.
 #[derive(Clone, Default)]
@@ -69,6 +69,19 @@ impl Cluster {
     }
 }
 
+/// `master.info` of a replica, as 10.11 writes it.
+fn master_info(cluster: &Cluster, ordinal: u32) -> Option<String> {
+    let Engine::Gtid(replication) = &cluster.engine else { return None };
+    let row = replication.channel_row(ordinal, |source| cluster.host(source))?;
+    let host = row.into_iter().find(|(column, _)| *column == "Master_Host")?.1;
+    let told = ["33", "binlog.000002", "344", host.as_str(), "repl", SECRET, "3306", "2"];
+    let encrypted = ["0", "", "", "", "", "", "0"];
+    let rest = ["30.000", "", "0", "", "0", "", ""];
+    let end = ["using_gtid=2", "do_domain_ids=0", "ignore_domain_ids=0", "END_MARKER"];
+    let lines = [&told[..], &encrypted, &rest, &[""; 11], &end].concat();
+    Some(lines.iter().flat_map(|line| [*line, "\n"]).collect())
+}
+
 impl Shared {
     /// In a helper pod: the file that says whom to follow.
     pub(super) async fn take_over(self, mut exec: Exec, set: String, ordinal: u32) {
@@ -80,22 +93,44 @@ impl Shared {
             script.push(line);
         }
         assert!(script.iter().any(|line| line.contains("master.info")), "{script:?}");
-        let said = exec.line().await.unwrap();
-        assert!(said.starts_with("follows ") && said.contains(SECRET), "{said}");
+        let size = script.iter().find_map(|line| line.strip_prefix("size='")?.strip_suffix('\'')).expect("how much comes");
+        let (size, mut file) = (size.parse::<usize>().unwrap(), Vec::new());
+        while file.iter().map(|line: &String| line.len() + 1).sum::<usize>() < size {
+            file.push(exec.line().await.unwrap());
+        }
+        assert!(file[3].starts_with(&set) && file[5] == SECRET && file.last().unwrap() == "END_MARKER", "{file:?}");
         self.lock().cluster(&set).seeding.follows.push(ordinal);
         exec.stdout("kubectl-mariadb: done\n").await;
         exec.exit(0).await;
     }
 
-    /// In the donor. `script` ends with what is called.
+    /// In a server's own container: the file that says whom it follows.
+    pub(super) async fn tell_source(self, mut exec: Exec, set: String, ordinal: u32, script: &[String]) {
+        let has = |words: &str| script.iter().any(|line| line.contains(words));
+        assert!(has("master.info") && has("find_server"), "{script:?}");
+        let (file, no_backup) = {
+            let mut world = self.peek();
+            let cluster = world.cluster(&set);
+            let file = master_info(cluster, ordinal).filter(|_| cluster.engine.runs(ordinal));
+            (file, cluster.seeding.no_backup && has("mariadb-backup"))
+        };
+        if no_backup {
+            exec.stderr("the container has no mariadb-backup\n").await;
+            return exec.exit(1).await;
+        }
+        let Some(file) = file else {
+            exec.stderr("it has no master.info in /var/lib/mysql, so what it replicates from cannot be handed on\n").await;
+            return exec.exit(1).await;
+        };
+        exec.stdout(format!("{file}\nkubectl-mariadb: done\n")).await;
+        exec.exit(0).await;
+    }
+
+    /// In the donor.
     pub(super) async fn donate(self, mut exec: Exec, set: String, donor: u32, script: Vec<String>) {
         if self.peek().cluster(&set).seeding.no_backup {
             exec.stderr("the container has no mariadb-backup\n").await;
             return exec.exit(1).await;
-        }
-        if script.last().is_some_and(|line| line == "follows") {
-            exec.stdout(format!("follows db-0 {SECRET}\n\nkubectl-mariadb: done\n")).await;
-            return exec.exit(0).await;
         }
         let to = script.iter().find_map(|line| line.strip_prefix("to='TCP4:10.0.9.")).expect("somewhere to send it");
         let ordinal: u32 = to.split(':').next().unwrap().parse().unwrap();

@@ -25,6 +25,7 @@ use crate::model::version::Version;
 use super::departure::heeded;
 use super::formation::{Formation, server};
 use super::gates::{AGREE, unobserved_change, wait};
+use super::handover::Handover;
 use super::journal::{Journal, Operation, Outcome};
 use super::memo::Memo;
 use super::operator::{PASS, is_unread, unread};
@@ -63,6 +64,9 @@ pub struct Upgrade {
     /// `status.updateRevision` with the image in the template, once it was seen.
     #[serde(default)]
     pub revision: Option<String>,
+    /// The primary is being moved: the formation is what it was until that is done.
+    #[serde(default)]
+    pub handover: Option<Handover>,
     /// What this operation may have left the set to say, like [`Memo::ranges`].
     pub rollouts: Vec<Rollout>,
     /// Members whose system tables were converted.
@@ -152,6 +156,7 @@ pub(super) fn begin(wish: &Wish, seen: &Snapshot) -> Result<Beginning, Why> {
         before,
         tried: None,
         revision: None,
+        handover: None,
         converted: BTreeSet::new(),
     };
     // What the tag says is enough to refuse by; to go on the server itself is asked.
@@ -210,7 +215,10 @@ pub(super) fn decide(seen: &Snapshot, memo: &Memo) -> Result<Decision, Why> {
             format!("start {} in a pod without any volume: whether it can be had, and which version it is", upgrade.to.image);
         steps.push(Step::new("try the image", say, Action::Try { image: upgrade.to.image.clone() }));
     }
-    let decision = Way { seen, upgrade, aim: &upgrade.to, open: open.clone(), forth: true }.advance(steps);
+    let restarted = upgrade.replaces.iter().copied().filter(|ordinal| !open.contains(ordinal)).collect();
+    let handover = upgrade.handover.clone();
+    let way = Way { seen, upgrade, aim: &upgrade.to, open: open.clone(), restarted, forth: true, handover };
+    let decision = way.advance(steps);
     Ok(heeded(seen, memo, decision, &open))
 }
 
@@ -238,8 +246,18 @@ pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
     if let Some(wait) = unobserved_change(seen) {
         return wait;
     }
+    let set = &seen.objects.stateful_set;
     let open = replaced(seen, upgrade);
-    let decision = Way { seen, upgrade, aim: &upgrade.from, open: open.clone(), forth: false }.advance(Vec::new());
+    let handover = upgrade.handover.as_ref().and_then(|handover| handover.back(&operation.begun));
+    // Whatever kept it from beginning, there is nothing to take back.
+    if handover.is_none() && !operation.begun.iter().any(|step| step.act.rollout().is_some()) {
+        return Decision::Done;
+    }
+    // Those that have the new image yet, and those that were given the old one again.
+    let went_back = |ordinal: &Ordinal| operation.begun.iter().any(|step| step.back && step.id == way::replaces(seen, *ordinal));
+    let restarted = set.wanted().filter(|ordinal| open.contains(ordinal) || went_back(ordinal)).collect();
+    let way = Way { seen, upgrade, aim: &upgrade.from, open: open.clone(), restarted, forth: false, handover };
+    let decision = way.advance(Vec::new());
     heeded(seen, &operation.memo, decision, &open)
 }
 

@@ -99,6 +99,15 @@ pub fn unwell(seen: &Snapshot) -> Option<Refusal> {
     Some(Refusal::new(&rules::NOT_SETTLED, summary).because(because).plugin(&format!("status {name}")))
 }
 
+/// Of a plain set: from which primary to which pod the role moves before the first one is replaced. A primary must not be newer
+/// than its replicas, and the highest ordinal is replaced first: so it is the lowest (safety D3).
+pub fn handed_over(seen: &Snapshot, primary: Ordinal, open: &[Ordinal]) -> Option<(Ordinal, Ordinal)> {
+    let lowest = seen.objects.stateful_set.wanted().next().filter(|lowest| *lowest != primary)?;
+    let older = |ordinal: Ordinal| ordinal < primary && (open.contains(&ordinal) || !is_new(seen, ordinal));
+    let needed = view(seen).is_none() && open.contains(&primary) && seen.objects.stateful_set.wanted().any(older);
+    needed.then_some((primary, lowest))
+}
+
 /// Why it must not begin with these pods.
 pub fn misplaced(
     seen: &Snapshot,
@@ -110,21 +119,6 @@ pub fn misplaced(
     let set = &seen.objects.stateful_set;
     let name = &set.name;
     let operated = view(seen).is_some();
-    if let Some(primary) = formation.primary().filter(|primary| !operated && open.contains(primary)) {
-        let later: Vec<String> =
-            open.iter().filter(|ordinal| **ordinal < primary).map(|ordinal| seen.pod_name(*ordinal)).collect();
-        if !later.is_empty() {
-            let pod = seen.pod_name(primary);
-            let summary = format!("{pod} is the primary, and would be replaced before {}", later.join(" and "));
-            return Some(Refusal::new(&rules::PRIMARY_NOT_LAST, summary).because([format!("primary: {pod}")]));
-        }
-        let follower = |ordinal: &Ordinal| *ordinal != primary && !open.contains(ordinal);
-        if set.wanted().any(|ordinal| follower(&ordinal) && !is_new(seen, ordinal)) {
-            let pod = seen.pod_name(primary);
-            let summary = format!("{pod} is the primary, and replicas of it would stay on an older image");
-            return Some(Refusal::new(&rules::PRIMARY_NOT_LAST, summary).because([format!("primary: {pod}")]));
-        }
-    }
     let writable = |ordinal: &&Ordinal| {
         let files = seen.members.get(ordinal).and_then(|member| member.files.known().ok());
         matches!(formation, Formation::Replication { primary, .. } if *primary != **ordinal)

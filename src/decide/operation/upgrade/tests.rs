@@ -35,6 +35,7 @@ fn upgrade(before: [&str; 3], to: &str) -> Upgrade {
         before,
         tried: Some(Tried::Version(version(to))),
         revision: None,
+        handover: None,
         rollouts: vec![rollout("db:old", 0)],
         converted: BTreeSet::new(),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::decide::operation::formation::{BACK, Formation, server};
 use crate::decide::operation::gates::{AGREE, LEAVE, wait};
+use crate::decide::operation::handover::{AWAITED, Handover};
 use crate::decide::operation::plan::{Action, Decision, Plan, Step};
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
@@ -19,27 +20,73 @@ pub struct Way<'a> {
     pub aim: &'a Rollout,
     /// The pods that are not what it asks for.
     pub open: Vec<Ordinal>,
+    /// The pods that were replaced on this way: a primary among them came back as its configuration says.
+    pub restarted: BTreeSet<Ordinal>,
     pub forth: bool,
+    /// The primary is being moved, this way.
+    pub handover: Option<Handover>,
 }
 
 impl Way<'_> {
+    /// The steps that are left, after `steps`.
     pub fn advance(&self, mut steps: Vec<Step>) -> Decision {
-        let Self { seen, upgrade, aim, .. } = *self;
-        let set = &seen.objects.stateful_set;
-        let Some(now) = Rollout::of(seen) else { return wait("the update strategy was changed", AGREE) };
+        if let Some(handover) = &self.handover {
+            return match handover.left(self.seen) {
+                Ok(left) => self.after(handover, [steps, left].concat()),
+                Err(why) => wait(why, AWAITED),
+            };
+        }
+        let Self { seen, upgrade, .. } = *self;
         let broken = unstarted(seen, &self.open);
-        let restarted = |ordinal: &Ordinal| upgrade.replaces.contains(ordinal) && !self.open.contains(ordinal);
+        let restarted = |ordinal: &Ordinal| self.restarted.contains(ordinal);
         if let Some(step) = upgrade.formation.opening(seen, restarted).or_else(|| upgrade.formation.closing(seen, restarted)) {
             return Decision::Go(Plan { steps: vec![step], ..Plan::default() });
         }
         if let Err(why) = upgrade.formation.whole(seen, &broken) {
             return wait(why, BACK);
         }
+        let primary = upgrade.formation.primary().filter(|_| self.forth);
+        let Some((from, to)) = primary.and_then(|primary| pods::handed_over(seen, primary, &self.open)) else {
+            return self.replace_all(steps);
+        };
+        match Handover::of(seen, from, to) {
+            Err(why) => wait(why.to_string(), AGREE),
+            Ok(Err(refusal)) => Decision::Refuse(refusal),
+            Ok(Ok(handover)) => match handover.left(seen) {
+                Err(why) => wait(why, AGREE),
+                Ok(left) => {
+                    steps.push(handover.begun(seen));
+                    steps.extend(left);
+                    self.after(&handover, steps)
+                }
+            },
+        }
+    }
+
+    /// The steps that are left once the primary was moved.
+    fn after(&self, handover: &Handover, steps: Vec<Step>) -> Decision {
+        let formation = Formation::Replication { primary: handover.to, writable: true };
+        let upgrade = &Upgrade { formation, ..self.upgrade.clone() };
+        let way = Way { upgrade, open: self.open.clone(), restarted: self.restarted.clone(), handover: None, ..*self };
+        match way.replace_all(steps) {
+            Decision::Go(mut plan) => {
+                plan.notes.push(handover.note(self.seen));
+                Decision::Go(plan)
+            }
+            other => other,
+        }
+    }
+
+    fn replace_all(&self, mut steps: Vec<Step>) -> Decision {
+        let Self { seen, upgrade, aim, .. } = *self;
+        let set = &seen.objects.stateful_set;
+        let Some(now) = Rollout::of(seen) else { return wait("the update strategy was changed", AGREE) };
+        let broken = unstarted(seen, &self.open);
         let mut partition = now.partition;
         if now.image != aim.image {
             partition = if self.forth { pods::closed(seen, &broken, aim) } else { set.replicas };
             steps.push(set_image(seen, &now, &aim.held_at(partition)));
-        } else if let Some(decision) = self.under_way(&now, &broken) {
+        } else if let Some(decision) = self.under_way(&now, &broken).filter(|_| steps.is_empty()) {
             return decision;
         }
         steps.extend(self.unconverted().map(|ordinal| convert(seen, ordinal)));
@@ -134,7 +181,12 @@ fn replace(seen: &Snapshot, upgrade: &Upgrade, ordinal: Ordinal, from: Rollout, 
     let say = format!("replace {pod} (partition {}), and wait {then}", to.partition);
     let revision =
         Some(seen.objects.stateful_set.update_revision.clone()).filter(|_| seen.objects.stateful_set.layout.image == to.image);
-    rollout(format!("replace {pod}"), say, from, to, revision)
+    rollout(replaces(seen, ordinal), say, from, to, revision)
+}
+
+/// The step that replaces a pod.
+pub fn replaces(seen: &Snapshot, ordinal: Ordinal) -> String {
+    format!("replace {}", seen.pod_name(ordinal))
 }
 
 /// Under `OrderedReady` Kubernetes does not replace a pod that is not Ready: it waits for it for ever (safety D3).

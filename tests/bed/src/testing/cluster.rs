@@ -293,6 +293,16 @@ impl Cluster {
         Ok(())
     }
 
+    /// The host that a server copies from; none: it copies from nobody. Whether its threads run [`Self::look`] says.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn source_of(&self, ordinal: u32) -> Result<Option<String>> {
+        let row: Option<mysql::Row> = self.connect(&self.pod(ordinal)?)?.query_first("SHOW ALL SLAVES STATUS")?;
+        let host = row.and_then(|row| row.get_opt::<String, _>("Master_Host")).and_then(Result::ok);
+        Ok(host.filter(|host| !host.is_empty()))
+    }
+
     /// Makes a server writable; on a replication set nobody else does it.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ const GROUP: &str = "mariadb-on-call";
 const EVERYWHERE: &str = "mariadb-on-call-everywhere";
 /// What the page says that it leaves out.
 const LEFT_OUT: [&str; 2] = ["secrets", "deployments"];
-const LIMIT: Duration = Duration::from_secs(240);
+/// Every server is replaced, under writers.
+const LIMIT: Duration = Duration::from_secs(400);
 
 /// A row of the page, tried.
 struct Try {
@@ -41,7 +42,7 @@ impl Try {
     }
 }
 
-/// How a row is tried; `None`: by [`helpers_of_the_page`].
+/// How a row is tried; `None`: by a trial of its own.
 fn of_row(row: &str) -> Result<Option<Try>> {
     Ok(Some(match row {
         "status NAME" | "status NAME (a member of Galera crashes)" | "status NAME (of mariadb-operator)" => {
@@ -81,8 +82,9 @@ fn of_row(row: &str) -> Result<Option<Try>> {
         "galera grastate NAME --recover-positions (everything down)"
         | "galera recover NAME (everything down)"
         | "galera bootstrap POD (everything down)"
-        // Of a set that replicates: `new_replica_of_the_page`.
-        | "scale NAME --replicas N (a new replica)" => return Ok(None),
+        // Of a set that replicates: `new_replica_of_the_page`, and `upgrade::primary_elsewhere`.
+        | "scale NAME --replicas N (a new replica)"
+        | "upgrade NAME --image IMAGE (the primary is handed over)" => return Ok(None),
         // The second gives back what the first takes.
         "scale NAME --replicas N" => Try::of(&["scale", "db", "--replicas", "2", "--yes"], &[0], "the volume of db-2 is kept"),
         "scale NAME --replicas N --prune-pvcs (a volume is left)" => {
@@ -219,14 +221,20 @@ pub fn nothing_without_a_right(stage: &Stage) -> Result<()> {
 
 /// The row that seeds a new replica, on a set that replicates.
 pub fn new_replica_of_the_page(stage: &Stage) -> Result<()> {
+    by_the_page(stage, &["scale", "db", "--replicas", "4", "--yes"])?;
+    nothing_left(stage)
+}
+
+/// Runs what has to succeed as somebody who has the roles of the page and nothing else.
+pub fn by_the_page(stage: &Stage, args: &[&str]) -> Result<Ended> {
     grant(stage)?;
     let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
     let user = format!("on-call-{}", stage.cluster.namespace);
-    let ended = run_as(stage, &user, GROUP, &["scale", "db", "--replicas", "4", "--yes"])?;
+    let ended = run_as(stage, &user, GROUP, args)?;
     ensure!(ended.code == Some(0), "{:?}: {}{}", ended.code, ended.stdout, ended.stderr);
     let refused = refused(&audit, &user)?;
     ensure!(refused.is_empty(), "the roles of the page lack {refused:?}");
-    nothing_left(stage)
+    Ok(ended)
 }
 
 /// The row that creates helper pods: a set that is down, and a position that only recovery can tell.

@@ -3,20 +3,24 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use bed::testing::audit::AuditLog;
 use bed::testing::oracle;
 use bed::testing::reliability::Record;
 use bed::testing::run::wait_until;
-use bed::testing::shape::{Kind, Source};
+use bed::testing::shape::{CLIENT_SERVICE, Kind, Source};
 use bed::testing::writers::{Target, Writers, Written};
 use serde_json::Value;
 
 use crate::operations::{done, kill_when, says, set, timed, told};
+use crate::rights::by_the_page;
 use crate::stage::{Expected, SOON, Stage};
 
 /// Of the series of the cluster, one patch level behind what it runs.
 pub const OLDER: &str = "bed.local/mariadb:10.11.18";
 pub const SAME: &str = "bed.local/mariadb:10.11";
 const NEXT: &str = "bed.local/mariadb:11.8";
+/// By this label a Service leads to one pod.
+const POD_LABEL: &str = "statefulset.kubernetes.io/pod-name";
 /// Pods get their time on a busy machine.
 pub const PATIENT: &str = "--pod-timeout=15s";
 
@@ -29,7 +33,12 @@ pub fn under_load(stage: &Stage, work: impl FnOnce() -> Result<()>) -> Result<Wr
         Kind::Replication => Target::Pod(0),
         _ => Target::Any,
     };
-    let writers = Writers::start(&stage.cluster, &target, 3, &stage.folder.join("acknowledged"))?;
+    written_to(stage, &target, Duration::ZERO, work)
+}
+
+/// The same with another target, and a rest after each row.
+fn written_to(stage: &Stage, target: &Target, rest: Duration, work: impl FnOnce() -> Result<()>) -> Result<Written> {
+    let writers = Writers::resting(&stage.cluster, target, 3, rest, &stage.folder.join("acknowledged"))?;
     std::thread::sleep(Duration::from_secs(2));
     work()?;
     std::thread::sleep(Duration::from_secs(2));
@@ -111,6 +120,89 @@ pub fn by_partition(stage: &Stage) -> Result<()> {
         took: Some(Duration::from_secs_f32(took)),
         acknowledged: Some(written.acknowledged.rows()),
     })
+}
+
+/// The primary is not the pod that is replaced last: its role is handed over before the first one is, and its clients with it.
+pub fn primary_elsewhere(stage: &Stage) -> Result<()> {
+    done(stage, &["upgrade", "db", "--image", OLDER, "--yes", PATIENT], 0)?;
+    are(stage, ["10.11.18"; 3])?;
+    lead_from_db_1(stage)?;
+    let planned = done(stage, &["upgrade", "db", "--image", SAME, "--dry-run", PATIENT], 0)?;
+    let note = format!("Clients are led from db-1 to db-0 by Service {CLIENT_SERVICE}.");
+    ensure!(says(&planned, &note) && says(&planned, "Nothing was changed"), "{}", told(&planned));
+    led_by(stage, 1)?;
+    let audit = AuditLog::from_now(stage.cluster.bed.layout())?;
+    let mut took = 0.0;
+    // Nobody can write until the replicas have applied what was written before: they are not to be far behind.
+    let (clients, rest) = (Target::Service(CLIENT_SERVICE.to_owned()), Duration::from_millis(4));
+    let written = written_to(stage, &clients, rest, || {
+        let (seconds, ended) = timed(|| by_the_page(stage, &["upgrade", "db", "--image", SAME, "--yes"]))?;
+        took = seconds;
+        eprintln!("         upgraded in {took:.1} s");
+        let journal = stage.cluster.kubectl(&["get", "configmap", "kubectl-mariadb.db", "-o", "json"])?;
+        let seen = [ended.stdout, ended.stderr, journal, audit.since()?];
+        let secrets = stage.cluster.secrets.all();
+        ensure!(!seen.iter().any(|text| secrets.iter().any(|secret| text.contains(secret))), "a password is seen");
+        Ok(())
+    })?;
+    are(stage, ["10.11.19"; 3])?;
+    whole(stage, &written, 0)?;
+    led_by(stage, 0)?;
+    // Also no transaction of its own on the one that was the primary.
+    stage.status(&Expected::default())?;
+    tell(&written);
+    stage.record(Record {
+        rows: "24".to_owned(),
+        fault: "none: an upgrade while the primary is db-1, while writers write".to_owned(),
+        did: format!(
+            "handed the role and the clients of db-1 over to db-0, then replaced one pod after the other; longest gap between writes {}",
+            gap(&written)
+        ),
+        took: Some(Duration::from_secs_f32(took)),
+        acknowledged: Some(written.acknowledged.rows()),
+    })
+}
+
+/// db-1 as the primary in the place of db-0, as an administrator makes it by hand while nobody writes.
+fn lead_from_db_1(stage: &Stage) -> Result<()> {
+    let cluster = &stage.cluster;
+    cluster.sql(0, "SET GLOBAL read_only=1")?;
+    let position = cluster.sql(0, "SELECT @@gtid_binlog_pos")?;
+    for replica in [1, 2] {
+        let waited = cluster.sql(replica, &format!("SELECT MASTER_GTID_WAIT('{position}', 10)"))?;
+        ensure!(waited == "0", "db-{replica} has not applied {position}");
+    }
+    cluster.sql(1, "STOP SLAVE; RESET SLAVE ALL")?;
+    let password = &cluster.secrets.replication;
+    let follow = format!(
+        "CHANGE MASTER TO MASTER_HOST='db-1.db', MASTER_USER='replication', MASTER_PASSWORD='{password}', \
+         MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=2, MASTER_SSL_VERIFY_SERVER_CERT=0; START SLAVE"
+    );
+    // What it has written itself it must not ask for.
+    cluster.sql(0, &format!("SET GLOBAL gtid_slave_pos='{position}'; {follow}"))?;
+    cluster.sql(2, &format!("STOP SLAVE; {follow}"))?;
+    let selector = serde_json::json!({"spec": {"selector": {POD_LABEL: "db-1"}}}).to_string();
+    cluster.kubectl(&["patch", "service", CLIENT_SERVICE, "--type=merge", "-p", &selector])?;
+    cluster.open(1)?;
+    cluster.wait_healthy(SOON)?;
+    led_by(stage, 1)
+}
+
+/// One server alone takes writes, the others copy from it with both threads, and the Service of the clients leads to it.
+fn led_by(stage: &Stage, primary: u32) -> Result<()> {
+    let cluster = &stage.cluster;
+    cluster.wait_healthy(SOON)?;
+    for ordinal in 0..3 {
+        let is_open = cluster.sql(ordinal, "SELECT @@read_only")? == "0";
+        ensure!(is_open == (ordinal == primary), "db-{ordinal} takes writes: {is_open}");
+        let source = cluster.source_of(ordinal)?;
+        let pod = source.as_ref().and_then(|host| host.split('.').next());
+        let expected = (ordinal != primary).then(|| format!("db-{primary}"));
+        ensure!(pod == expected.as_deref(), "db-{ordinal} copies from {source:?} instead of {expected:?}");
+    }
+    let selected = cluster.get(&format!("service/{CLIENT_SERVICE}"))?["spec"]["selector"][POD_LABEL].clone();
+    ensure!(selected == format!("db-{primary}"), "clients are led to {selected}");
+    Ok(())
 }
 
 fn gap(written: &Written) -> String {

@@ -154,6 +154,7 @@ fn upgrades(older: Version) -> Vec<Group> {
             replication.clone(),
             &[
                 ("upgrade::by_partition::replication", KEEPS, upgrade::by_partition),
+                ("upgrade::primary_elsewhere::replication", KEEPS, upgrade::primary_elsewhere),
                 ("upgrade::next_series::replication", SPOILS, upgrade::next_series),
             ],
         ),

@@ -1,0 +1,153 @@
+//! The way there and back, step by step.
+
+use super::*;
+use crate::model::fact::Fact;
+use crate::model::testing::{healthy_replication, noon, server_of};
+
+/// db-0 is the primary, and a Service leads to it alone.
+fn cluster() -> Snapshot {
+    let mut seen = healthy_replication();
+    let Fact::Known(services) = &mut seen.objects.services else { panic!("services") };
+    let mut clients = Service { name: "db-sql".to_owned(), publishes_not_ready: false, ..services[0].clone() };
+    clients.selector.insert(POD_LABEL.to_owned(), "db-0".to_owned());
+    services.push(clients);
+    seen
+}
+
+fn selector(seen: &mut Snapshot) -> &mut String {
+    let Fact::Known(services) = &mut seen.objects.services else { panic!("services") };
+    services[1].selector.get_mut(POD_LABEL).unwrap()
+}
+
+fn handover(seen: &Snapshot) -> Result<Handover, Refusal> {
+    Handover::of(seen, Ordinal(0), Ordinal(1)).unwrap()
+}
+
+fn ids(handover: &Handover, seen: &Snapshot) -> Result<Vec<String>, String> {
+    handover.left(seen).map(|steps| steps.into_iter().map(|step| step.id).collect())
+}
+
+/// What a step does to the servers.
+fn act(seen: &mut Snapshot, step: &Step) {
+    match &step.act {
+        Action::Close { ordinal } => server_of(seen, ordinal.0).read_only = true,
+        Action::Follow { ordinals, source, .. } => {
+            let channel = server_of(seen, 2).channels[0].clone();
+            for ordinal in ordinals {
+                let source_host = channel.source_host.replacen(|digit: char| digit.is_ascii_digit(), &source.0.to_string(), 1);
+                let position = server_of(seen, ordinal.0).gtid.current_pos.clone();
+                let server = server_of(seen, ordinal.0);
+                server.gtid.slave_pos = position;
+                server.channels = vec![Channel { source_host, ..channel.clone() }];
+            }
+        }
+        Action::Lead { to, .. } => *selector(seen) = seen.pod_name(*to),
+        Action::Promote { ordinal } => {
+            let server = server_of(seen, ordinal.0);
+            (server.read_only, server.channels) = (false, Vec::new());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn begun(step: &Step) -> Begun {
+    Begun::new(step, noon())
+}
+
+#[test]
+fn each_step_leads_to_the_next_and_the_way_back_is_the_same_with_the_roles_exchanged() {
+    const ALL: [&str; 4] = ["close db-0", "follow db-1", "lead clients to db-1", "promote db-1"];
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    assert_eq!(handover.services, ["db-sql"]);
+    let mut done: Vec<Begun> = Vec::new();
+    for number in 0..ALL.len() {
+        assert_eq!(ids(&handover, &seen).unwrap(), ALL[number..]);
+        // From here back, if nobody goes on.
+        let mut again = seen.clone();
+        if let Some(back) = handover.back(&done) {
+            assert_eq!((back.from, back.to), (Ordinal(1), Ordinal(0)));
+            for step in back.left(&again).unwrap() {
+                assert!(step.id != "close db-1", "it was not open");
+                act(&mut again, &step);
+            }
+            let mut reached = cluster();
+            reached.taken = again.taken;
+            assert_eq!(*selector(&mut again), "db-0");
+            assert!(!server_of(&mut again, 0).read_only && server_of(&mut again, 1).read_only);
+            assert_eq!(server_of(&mut again, 2).channels[0].source_host, server_of(&mut reached, 2).channels[0].source_host);
+            let called_off: Vec<String> = handover
+                .called_off(&seen, &done)
+                .into_iter()
+                .map(|step| step.id)
+                .filter(|id| id != "lead clients to db-0")
+                .collect();
+            assert_eq!(called_off, ["promote db-0"]);
+        } else {
+            assert_eq!(number, 0);
+        }
+        let step = handover.left(&seen).unwrap().remove(0);
+        done.push(begun(&step));
+        act(&mut seen, &step);
+    }
+    // It is open: that is written down, and nothing else.
+    assert_eq!(ids(&handover, &seen).unwrap(), ["promote db-1"]);
+    assert_eq!(handover.back(&done), Some(handover.clone()), "never the other one once more (F6)");
+    assert_eq!(handover.called_off(&seen, &done), []);
+}
+
+#[test]
+fn nobody_is_promoted_who_lacks_anything() {
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    server_of(&mut seen, 0).read_only = true;
+    for lacks in ["0-10-3513", "0-11-3514", ""] {
+        for ordinal in [1, 2] {
+            let mut seen = seen.clone();
+            let server = server_of(&mut seen, ordinal);
+            (server.gtid.slave_pos, server.gtid.binlog_pos) = (lacks.parse().unwrap(), lacks.parse().unwrap());
+            let why = ids(&handover, &seen).unwrap_err();
+            assert_eq!(why, format!("db-{ordinal} has not applied all that db-0 has written"));
+        }
+    }
+    server_of(&mut seen, 0).gtid.binlog_pos = "".parse().unwrap();
+    assert!(ids(&handover, &seen).unwrap_err().contains("does not tell"), "an empty position proves nothing");
+    let mut both = cluster();
+    let server = server_of(&mut both, 1);
+    (server.read_only, server.channels) = (false, Vec::new());
+    assert!(ids(&handover, &both).unwrap_err().contains("both take writes"));
+}
+
+#[test]
+fn who_was_told_is_waited_for() {
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    for _ in 0..2 {
+        let step = handover.left(&seen).unwrap().remove(0);
+        act(&mut seen, &step);
+    }
+    server_of(&mut seen, 0).channels[0].io = IoThread::Connecting;
+    assert_eq!(ids(&handover, &seen).unwrap_err(), "db-0 does not replicate from db-1 yet");
+    server_of(&mut seen, 0).channels[0].io = IoThread::No;
+    assert_eq!(ids(&handover, &seen).unwrap()[0], "follow db-1", "it was not started");
+}
+
+#[test]
+fn what_cannot_be_moved_is_refused_before_anything_is_done() {
+    let refused = |change: &dyn Fn(&mut Snapshot)| {
+        let mut seen = cluster();
+        change(&mut seen);
+        let refusal = handover(&seen).unwrap_err();
+        format!("{} {}", refusal.rule.code, refusal.because.join(" "))
+    };
+    assert!(refused(&|seen| *selector(seen) = "db-2".to_owned()).contains("MDB739 no Service selects db-0"));
+    let channel = |change: fn(&mut Channel)| refused(&|seen| change(&mut server_of(seen, 2).channels[0]));
+    assert!(channel(|channel| channel.name = "other".to_owned()).contains("db-2 replicates by a connection with a name"));
+    assert!(channel(|channel| channel.uses_gtid = false).contains("does not replicate by GTID"));
+    assert!(channel(|channel| channel.delay_seconds = 60).contains("is meant to be 60 s behind"));
+    assert!(channel(|channel| channel.source_host = "db-primary".to_owned()).contains("follows it as db-primary"));
+    assert!(refused(&|seen| server_of(seen, 1).binlog.logs_replicated = false).contains("log_slave_updates"));
+    let mut unseen = cluster();
+    unseen.objects.services = Fact::Unknown(Why::Forbidden("list services".to_owned()));
+    assert!(Handover::of(&unseen, Ordinal(0), Ordinal(1)).is_err());
+}
