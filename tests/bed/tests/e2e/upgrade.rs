@@ -163,6 +163,46 @@ pub fn primary_elsewhere(stage: &Stage) -> Result<()> {
     })
 }
 
+/// Whoever hands the primary over is killed while nobody can write: it is taken back, and gone on with.
+pub fn handover_killed(stage: &Stage) -> Result<()> {
+    done(stage, &["upgrade", "db", "--image", OLDER, "--yes", PATIENT], 0)?;
+    lead_from_db_1(stage)?;
+    let upgrade = ["upgrade", "db", "--image", SAME, "--yes", PATIENT];
+    let is_closed = |_: &Value, _: &[String]| stage.cluster.sql(1, "SELECT @@read_only").is_ok_and(|value| value == "1");
+    let began = Instant::now();
+    let mut went_back = false;
+    let (clients, rest) = (Target::Service(CLIENT_SERVICE.to_owned()), Duration::from_millis(4));
+    let written = written_to(stage, &clients, rest, || {
+        kill_when(stage, &upgrade, is_closed)?;
+        done(stage, &["operation", "abort", "db", "--yes", PATIENT], 0)?;
+        are(stage, ["10.11.18"; 3])?;
+        // It does not go back once the other one may have been opened.
+        went_back = stage.cluster.sql(0, "SELECT @@read_only")? == "1";
+        led_by(stage, u32::from(went_back))?;
+        if went_back {
+            kill_when(stage, &upgrade, is_closed)?;
+            done(stage, &["operation", "resume", "db", "--yes", PATIENT], 0)?;
+            are(stage, ["10.11.19"; 3])?;
+        }
+        Ok(())
+    })?;
+    whole(stage, &written, 0)?;
+    led_by(stage, 0)?;
+    tell(&written);
+    let taken_back = if went_back {
+        "`operation abort` gave the role back to db-1; killed again, `operation resume` finished it"
+    } else {
+        "too late: the role stayed with db-0"
+    };
+    stage.record(Record {
+        rows: "24".to_owned(),
+        fault: "the plugin is killed while it hands the primary over from db-1 to db-0, and nobody can write".to_owned(),
+        did: format!("{taken_back}; longest gap between writes {}", gap(&written)),
+        took: Some(began.elapsed()),
+        acknowledged: Some(written.acknowledged.rows()),
+    })
+}
+
 /// db-1 as the primary in the place of db-0, as an administrator makes it by hand while nobody writes.
 fn lead_from_db_1(stage: &Stage) -> Result<()> {
     let cluster = &stage.cluster;

@@ -155,6 +155,7 @@ fn upgrades(older: Version) -> Vec<Group> {
             &[
                 ("upgrade::by_partition::replication", KEEPS, upgrade::by_partition),
                 ("upgrade::primary_elsewhere::replication", KEEPS, upgrade::primary_elsewhere),
+                ("upgrade::handover_killed::replication", KEEPS, upgrade::handover_killed),
                 ("upgrade::next_series::replication", SPOILS, upgrade::next_series),
             ],
         ),
