@@ -118,6 +118,7 @@ impl Hands<'_> {
             Action::Convert { ordinal } if !dry_run => self.convert(seen, *ordinal).await?,
             Action::Open { ordinal } if !dry_run => Box::pin(open(self.api, &self.pod(set, *ordinal))).await?,
             Action::Close { ordinal } if !dry_run => Box::pin(close(self.api, &self.pod(set, *ordinal))).await?,
+            Action::HandOver { handover } if !dry_run => Box::pin(self.can_hand_on(seen, handover.to)).await?,
             Action::Follow { ordinals, source, instead } if !dry_run => {
                 Box::pin(self.follow(seen, ordinals, *source, *instead)).await?;
             }
@@ -137,6 +138,7 @@ impl Hands<'_> {
             | Action::Open { .. }
             | Action::Close { .. }
             | Action::HandOver { .. }
+            | Action::HandedOver { .. }
             | Action::Follow { .. }
             | Action::Promote { .. }
             | Action::BeginAgain { .. } => {}

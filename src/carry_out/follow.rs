@@ -101,7 +101,7 @@ impl Hands<'_> {
         let host = renamed(seen, model, source, instead)?;
         let known = self.followed(seen, source).await?;
         let change = known.statement(&host, model.source_port);
-        let change = change.ok_or_else(|| Denied::Refused(format!("master.info of {} cannot be read", seen.pod_name(source))))?;
+        let change = change.ok_or_else(|| unreadable(&seen.pod_name(source)))?;
         let said = told(self.api, &pod, &[PLAIN, FROM_HERE, &change, "START SLAVE"]).await;
         // An error may quote the statement, and the password with it.
         said.map_err(|denied| match denied {
@@ -111,6 +111,12 @@ impl Hands<'_> {
             }
             other => other,
         })
+    }
+
+    /// Whether the server of `ordinal` tells how to replicate as it does: asked before anybody waits for it.
+    pub(super) async fn can_hand_on(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), Denied> {
+        let known = self.followed(seen, ordinal).await?;
+        known.statement("", 0).map(drop).ok_or_else(|| unreadable(&seen.pod_name(ordinal)))
     }
 
     async fn followed(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<Follows, Denied> {
@@ -143,6 +149,10 @@ impl Hands<'_> {
         }
         Ok(())
     }
+}
+
+fn unreadable(pod: &str) -> Denied {
+    Denied::Refused(format!("master.info of {pod} cannot be read"))
 }
 
 fn channel(seen: &Snapshot, ordinal: Ordinal) -> Option<&Channel> {

@@ -144,6 +144,7 @@ impl Preparation<'_> {
                     | Action::BeginAgain { .. }
                     | Action::Convert { .. }
                     | Action::HandOver { .. }
+                    | Action::HandedOver { .. }
                     | Action::Follow { .. }
                     | Action::Promote { .. }
                     | Action::Open { .. }

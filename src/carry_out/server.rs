@@ -12,7 +12,10 @@ use super::in_pod::{run, settings};
 
 /// Every table is checked: the time grows with their number.
 const CONVERSION: Duration = Duration::from_secs(1800);
-/// `SET GLOBAL read_only` waits for statements that hold the global lock.
+/// `SET GLOBAL read_only` waits for whoever holds tables by `LOCK TABLES`, and everybody else who writes waits for it meanwhile: it
+/// gives up (1205) before its answer does, so that it does not come about later.
+const BRIEFLY: &str = "SET SESSION lock_wait_timeout = 10";
+/// A statement and its way.
 const OPENING: Duration = Duration::from_secs(20);
 
 /// Without binary log and without replication to other members, as the program itself does it: every server has its own
@@ -67,7 +70,7 @@ pub(super) async fn promote(api: &Api, pod: &PodRef) -> Result<(), Denied> {
 /// # Errors
 /// [`Denied`].
 pub(super) async fn close(api: &Api, pod: &PodRef) -> Result<(), Denied> {
-    told(api, pod, &["SET GLOBAL read_only = ON"]).await
+    told(api, pod, &[BRIEFLY, "SET GLOBAL read_only = ON"]).await
 }
 
 /// Statements that may be told again without harm, up to the first that fails.

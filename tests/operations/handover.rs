@@ -176,6 +176,40 @@ async fn one_that_stops_applying_is_not_promoted() {
     }
 }
 
+/// Whoever closed the primary is gone. It takes writes again, whatever became of the others and of the set.
+#[tokio::test]
+async fn the_primary_gets_its_role_back_and_needs_nobody_for_it() {
+    let sick: [fn(&mut Cluster); 3] = [
+        |cluster| cluster.as_replication().behind = Some(Behind { ordinal: 0, error: Some((1032, "Can't find record in 't'")) }),
+        |cluster| cluster.member(0).exec = crate::support::world::ExecState::Missing,
+        |cluster| cluster.image = "mariadb:other".to_owned(),
+    ];
+    for (number, change) in sick.into_iter().enumerate() {
+        let world = second_leads(true);
+        if number == 0 {
+            change(world.lock().cluster("db"));
+        }
+        let dies = world.clone();
+        let server =
+            Server::start(
+                move |request| {
+                    if dies.lock().orders > 0 { Answer::error(401, "Unauthorized") } else { dies.answer(request) }
+                },
+            )
+            .await;
+        run_quickly(&server, UPGRADE).await;
+        drop(server);
+        assert!(stands(&world).open.is_empty());
+        if number > 0 {
+            change(world.lock().cluster("db"));
+        }
+        let server = serve(&world, &Fates::default()).await;
+        played(&server, ABORT, 0).await;
+        let now = stands(&world);
+        assert_eq!((now.open, now.clients, unfinished(&world)), (vec![1], Some(1), false), "{number}");
+    }
+}
+
 #[tokio::test]
 async fn one_that_is_behind_is_waited_for() {
     let world = second_leads(true);

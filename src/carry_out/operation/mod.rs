@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::decide::operation::handover::AWAITED;
 use crate::decide::operation::journal::{Operation, Outcome};
 use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, confirmed, decide, notice, settled, undo};
+use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, moving, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -140,6 +141,7 @@ impl Run<'_> {
             }
             Ok(Decision::Done) if progress.agrees(Asked::Done, apart) => Err(self.done(held, operation.aborting, seen).await),
             Ok(Decision::Refuse(refusal)) if progress.agrees(Asked::Refuse(refusal.rule), Duration::ZERO) => {
+                self.give_back(held).await?;
                 Err(self.refused(held, &operation, refusal, seen.taken).await)
             }
             Ok(Decision::Done | Decision::Refuse(_)) => Ok(()),
@@ -160,6 +162,7 @@ impl Run<'_> {
         let Some(step) = plan.steps.first() else { return Ok(()) };
         if !operation.aborting && !plan.is_within(&operation.plan) {
             if progress.agrees(Asked::Changed(step.id.clone()), Duration::ZERO) {
+                self.give_back(held).await?;
                 return Err(leave(held, End::Changed(plan.clone())).await);
             }
             return Ok(());
@@ -179,7 +182,8 @@ impl Run<'_> {
             return Ok(());
         }
         if let Some(Err(why)) = progress.first.as_ref().map(|first| confirmed(operation, first, seen)) {
-            return self.wait(held, progress, seen, &why, false, tell).await;
+            let too_long = moving(operation).is_some() && progress.since.elapsed() >= AWAITED;
+            return self.wait(held, progress, seen, &why, too_long, tell).await;
         }
         Box::pin(self.step(held, progress, seen, plan, step, tell)).await
     }
@@ -254,13 +258,30 @@ impl Run<'_> {
 
     /// Takes back a change that the controller has not acted on: it would fire later (safety B7).
     async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
-        let steps = held.journal.current.as_ref().map(|operation| settled(seen, operation)).unwrap_or_default();
+        self.give_back(held).await?;
+        let step = held.journal.current.as_ref().and_then(|operation| settled(seen, operation));
+        self.last(held, seen, step.as_slice()).await
+    }
+
+    /// Clients get their primary back before anybody leaves a handover.
+    pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<(), End> {
+        let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) else { return Ok(()) };
+        // The last change may have come about only now.
+        let Ok(seen) = look(self.api, self.target, self.depth, None).await else { return Ok(()) };
+        self.last(held, &seen, &called_off(&seen, &operation)).await
+    }
+
+    /// What is done before leaving. If it fails, the next look of whoever goes on finds what the journal names.
+    async fn last(&self, held: &mut Held<'_>, seen: &Snapshot, steps: &[Step]) -> Result<(), End> {
         for step in steps {
             let at = seen.taken;
-            held.write(|journal| begin(journal, &step, at)).await.map_err(unwritten)?;
+            held.write(|journal| begin(journal, step, at)).await.map_err(unwritten)?;
+            // Stopped for long between the write and now: somebody may have taken over (safety E1).
+            if held.age() > self.pace.silence / 2 {
+                return Ok(());
+            }
             let hands = Hands { api: self.api, clock: self.depth.clock, set: self.set };
-            // If it fails, the next look of whoever goes on finds the value that the journal names.
-            let _ = Box::pin(hands.act(&step.act, seen, false)).await;
+            let _ = self.beating(held, Box::pin(hands.act(&step.act, seen, false))).await?;
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Run<'_> {
     }
 
     /// Works with the heart beating beside; the work ends where somebody has taken over (safety E1).
-    async fn beating<T>(&self, held: &mut Held<'_>, work: impl Future<Output = T>) -> Result<T, End> {
+    pub(super) async fn beating<T>(&self, held: &mut Held<'_>, work: impl Future<Output = T>) -> Result<T, End> {
         tokio::pin!(work);
         loop {
             tokio::select! {
@@ -143,6 +143,7 @@ impl Run<'_> {
             tell(&Event::Again { why: &why });
             return Ok(());
         }
+        self.give_back(held).await?;
         let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
         let failure = Failure::new(kind, format!("the step `{}` failed: {why}", step.id));
         Err(leave(held, End::Failed(failure)).await)
@@ -177,6 +178,7 @@ const fn keeps(act: &Action) -> bool {
             | Action::Close { .. }
             | Action::Follow { .. }
             | Action::Lead { .. }
+            | Action::Promote { .. }
             | Action::Replicas { .. }
     )
 }
@@ -244,7 +246,7 @@ fn keep(journal: &mut Journal, who: &str, step: &Step, learned: &Learned, seen: 
                 upgrade.handover = Some(handover.clone());
             }
         }
-        Action::Promote { ordinal } => {
+        Action::HandedOver { ordinal } => {
             if let Some(upgrade) = &mut memo.upgrade {
                 upgrade.handover = None;
                 upgrade.formation = Formation::Replication { primary: *ordinal, writable: true };

@@ -253,7 +253,8 @@ impl Formation {
     }
 }
 
-fn open(seen: &Snapshot, primary: Ordinal) -> Step {
+/// Lets a primary take writes again.
+pub fn open(seen: &Snapshot, primary: Ordinal) -> Step {
     let pod = seen.pod_name(primary);
     let say = format!("let {pod} take writes again: its configuration starts it read-only, and all others still follow it");
     Step::new(format!("open {pod}"), say, Action::Open { ordinal: primary })
@@ -288,7 +289,7 @@ fn is_delayed(server: &Server) -> bool {
 
 /// Whether every replica gets its data from the primary in the end. Threads Yes and a lag of 0 are no proof: one may follow
 /// another server (operator-run 6.3).
-fn lead_to(seen: &Snapshot, primary: Ordinal) -> Result<(), String> {
+pub fn lead_to(seen: &Snapshot, primary: Ordinal) -> Result<(), String> {
     match Topology::of(seen) {
         Topology::Replication { primary: Primary::Pod(found) } if found == primary => Ok(()),
         _ => Err(format!("not every replica follows {} now", seen.pod_name(primary))),

@@ -59,6 +59,7 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use custody::Custody;
+use handover::Handover;
 use journal::{Operation, Stopped};
 use memo::{Choice, Memo};
 use plan::{Action, Decision, Loss, Range, Refusal, Step};
@@ -326,9 +327,28 @@ pub fn confirmed(operation: &Operation, first: &Snapshot, second: &Snapshot) -> 
     if memo.operated.is_some() && !operation.aborting {
         return scale::confirmed(first, second);
     }
+    match moving(operation) {
+        // The old primary has everything, and waits for nobody.
+        Some(_) if operation.aborting => return Ok(()),
+        Some(handover) if handover.is_promoted(second) => return Ok(()),
+        Some(handover) => handover.confirmed(first, second)?,
+        None => {}
+    }
     let formation = memo.upgrade.as_ref().map(|upgrade| upgrade.formation);
     let formation = formation.or_else(|| memo.restart.as_ref().map(|restart| restart.formation));
     formation.map_or(Ok(()), |formation| formation.confirmed(first, second))
+}
+
+/// What gives clients their primary back if nobody goes on with moving it: nobody can write meanwhile.
+#[must_use]
+pub fn called_off(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
+    moving(operation).map(|handover| handover.called_off(seen, &operation.begun)).unwrap_or_default()
+}
+
+/// The primary that is being moved.
+#[must_use]
+pub fn moving(operation: &Operation) -> Option<&Handover> {
+    operation.memo.upgrade.as_ref()?.handover.as_ref()
 }
 
 /// Keeps what the look shows and a later one will not. Whether there is any.
@@ -337,16 +357,9 @@ pub fn notice(memo: &mut Memo, seen: &Snapshot) -> bool {
 }
 
 /// What takes back a change that the controller has not acted on: it would fire later, perhaps hours later (safety B7). When a
-/// wait is given up, the set is put back to what is true of its pods, and clients get their primary back. Nothing: it says so
-/// already, or says what is not ours.
+/// wait is given up, the set is put back to what is true of its pods. `None`: it says so already, or says what is not ours.
 #[must_use]
-pub fn settled(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
-    let handover = operation.memo.upgrade.as_ref().and_then(|upgrade| upgrade.handover.as_ref());
-    let called_off = handover.filter(|_| !operation.aborting).map(|handover| handover.called_off(seen, &operation.begun));
-    called_off.unwrap_or_default().into_iter().chain(set_settled(seen, operation)).collect()
-}
-
-fn set_settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
+pub fn settled(seen: &Snapshot, operation: &Operation) -> Option<Step> {
     let memo = &operation.memo;
     if memo.operated.is_some() {
         return scale::settled(seen, operation);

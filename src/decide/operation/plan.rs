@@ -189,6 +189,8 @@ pub enum Action {
     Open { ordinal: Ordinal },
     /// Writes down who is to be the primary of a plain set in the place of whom.
     HandOver { handover: Handover },
+    /// Writes down who is the primary, and that nobody is becoming it.
+    HandedOver { ordinal: Ordinal },
     /// Has these servers replicate from `source`. `instead`: the primary before it, which the source follows until it is promoted.
     Follow { ordinals: Vec<Ordinal>, source: Ordinal, instead: Ordinal },
     /// Has Services that select the pod of one ordinal select that of another.

@@ -12,7 +12,7 @@ use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 
 use super::departure::heeded;
-use super::formation::{BACK, Formation, does_not_start, server};
+use super::formation::{BACK, Formation, does_not_start, lead_to, open as open_again, server};
 use super::gates::{changed_outside, wait};
 use super::journal::Operation;
 use super::memo::Memo;
@@ -116,15 +116,26 @@ pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
     let Some(restart) = &operation.memo.restart else { return Decision::Done };
     let due = due(seen, restart);
     let restarted = |ordinal: &Ordinal| restart.pods.contains_key(ordinal) && !due.contains(ordinal);
-    if let Some(step) = restart.formation.opening(seen, restarted) {
-        return Decision::Go(Plan { steps: vec![step], ..Plan::default() });
-    }
     match restart.formation {
         Formation::Replication { primary, writable: true } if restarted(&primary) && view(seen).is_none() => {
-            let opened = server(seen, primary).is_some_and(|server| !server.read_only);
-            if opened { Decision::Done } else { wait(format!("{} does not take writes again yet", seen.pod_name(primary)), BACK) }
+            reopened(seen, primary)
         }
         _ => Decision::Done,
+    }
+}
+
+/// A primary that came back read-only, unless another server is the primary by now.
+fn reopened(seen: &Snapshot, primary: Ordinal) -> Decision {
+    let open = |(ordinal, _)| server(seen, ordinal).is_some_and(|server| !server.read_only);
+    if lead_to(seen, primary).is_err() || seen.expected().any(open) {
+        return Decision::Done;
+    }
+    match server(seen, primary) {
+        None => wait(format!("{} does not answer yet", seen.pod_name(primary)), BACK),
+        Some(server) if server.channels.is_empty() => {
+            Decision::Go(Plan { steps: vec![open_again(seen, primary)], ..Plan::default() })
+        }
+        Some(_) => Decision::Done,
     }
 }
 

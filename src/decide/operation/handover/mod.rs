@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
+use crate::model::gtid::Gtid;
 use crate::model::kubernetes::Service;
 use crate::model::names::Ordinal;
 use crate::model::replica::{Channel, IoThread};
@@ -67,6 +68,11 @@ impl Handover {
         if !server(seen, to).is_some_and(|server| server.binlog.enabled && server.binlog.logs_replicated) {
             return refused(format!("{new} does not log what it replicates (log_slave_updates): nobody could follow it"));
         }
+        let written = server(seen, from).map(|server| &server.gtid);
+        if written.is_none_or(|gtid| gtid.binlog_pos.0.iter().any(|(domain, last)| gtid.current_pos.0.get(domain) != Some(last)))
+        {
+            return refused(format!("gtid_current_pos of {old} is not what it has logged last: it could not go on from there"));
+        }
         let files = seen.members.get(&from).and_then(|member| member.files.known().ok());
         match files.and_then(|disk| disk.starts_read_only) {
             Some(true) => Ok(Ok(Self { from, to, services })),
@@ -79,20 +85,51 @@ impl Handover {
         }
     }
 
-    /// Which way it goes when the operation is taken back: nobody is opened again once another one may have been (safety F6).
-    /// `None`: nothing was changed yet.
-    #[must_use]
-    pub fn back(&self, begun: &[Begun]) -> Option<Self> {
+    /// Whether the new one may have been opened: from then on there is only the way forward (safety F6).
+    fn may_be_promoted(&self, begun: &[Begun]) -> bool {
+        begun.iter().any(|step| step.act == Action::Promote { ordinal: self.to })
+    }
+
+    /// Whether anybody else than the journal was told of it.
+    fn has_begun(&self, begun: &[Begun]) -> bool {
         let changes = |act: &Action| match act {
-            Action::Close { ordinal } => *ordinal == self.from,
+            Action::Close { ordinal } | Action::Promote { ordinal } => *ordinal == self.from || *ordinal == self.to,
             Action::Follow { .. } | Action::Lead { .. } => true,
             _ => false,
         };
-        if begun.iter().any(|step| step.act == Action::Promote { ordinal: self.to }) {
-            return Some(self.clone());
+        begun.iter().any(|step| changes(&step.act))
+    }
+
+    /// What is left to do when the operation is taken back.
+    ///
+    /// # Errors
+    /// What is waited for.
+    pub fn taken_back(&self, seen: &Snapshot, begun: &[Begun]) -> Result<Vec<Step>, String> {
+        match (self.has_begun(begun), self.may_be_promoted(begun)) {
+            (false, _) => Ok(Vec::new()),
+            (true, true) => self.left(seen),
+            (true, false) => self.given_back(seen),
         }
-        let changed = begun.iter().any(|step| changes(&step.act));
-        changed.then(|| Self { from: self.to, to: self.from, services: self.services.clone() })
+    }
+
+    /// The old one has everything and needs nobody: it takes writes again before anything else, whatever became of the others.
+    fn given_back(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
+        let old = asked(seen, self.from)?;
+        let back = Self { from: self.to, to: self.from, services: self.services.clone() };
+        let mut steps: Vec<Step> = back.lead(seen)?.into_iter().collect();
+        if !is_open(old) {
+            steps.push(promote(seen, self.from));
+        }
+        let led = |channel: &Channel| source_of(seen, channel) == Source::Pod(self.from) && !was_stopped(channel);
+        let strays = |channels: &[Channel]| !channels.iter().any(led);
+        let others = seen.expected().map(|(ordinal, _)| ordinal).filter(|ordinal| *ordinal != self.from);
+        let follows: Vec<Ordinal> =
+            others.filter(|ordinal| server(seen, *ordinal).is_some_and(|server| strays(&server.channels))).collect();
+        if !follows.is_empty() {
+            steps.push(back.follow(seen, follows));
+        }
+        steps.push(noted(seen, self.from));
+        Ok(steps)
     }
 
     /// The step with which it begins.
@@ -123,8 +160,19 @@ impl Handover {
             return Err(why);
         }
         steps.extend(self.lead(seen)?);
-        // Also of one that is open already: that it was done is not written down yet.
-        steps.push(promote(seen, self.to));
+        if is_open(new) {
+            // What the new one has written since may have reached the old one before the new one was asked.
+            let errant = old.gtid.errant_against(&new.gtid);
+            if let Some(first) = errant.iter().find(|errant| errant.server == old.server_id) {
+                let (old, new) = (seen.pod_name(self.from), seen.pod_name(self.to));
+                return Err(format!(
+                    "{old} has transactions that {new} lacks ({first}): somebody wrote on it although it was read-only"
+                ));
+            }
+        } else {
+            steps.push(promote(seen, self.to));
+        }
+        steps.push(noted(seen, self.to));
         Ok(steps)
     }
 
@@ -132,10 +180,34 @@ impl Handover {
     #[must_use]
     pub fn called_off(&self, seen: &Snapshot, begun: &[Begun]) -> Vec<Step> {
         let closed = server(seen, self.from).is_some_and(|server| server.read_only);
-        let Some(back) = self.back(begun).filter(|back| closed && back != self) else { return Vec::new() };
-        let mut steps: Vec<Step> = back.lead(seen).ok().flatten().into_iter().collect();
-        steps.push(promote(seen, back.to));
-        steps
+        if !closed || !self.has_begun(begun) || self.may_be_promoted(begun) {
+            return Vec::new();
+        }
+        let steps = self.given_back(seen).unwrap_or_default();
+        steps.into_iter().filter(|step| matches!(step.act, Action::Lead { .. } | Action::Promote { .. })).collect()
+    }
+
+    /// Whether the new one takes writes.
+    #[must_use]
+    pub fn is_promoted(&self, seen: &Snapshot) -> bool {
+        server(seen, self.to).is_some_and(is_open)
+    }
+
+    /// Whether two looks show that nobody writes on the closed one any more: some accounts may.
+    ///
+    /// # Errors
+    /// Somebody does.
+    pub fn confirmed(&self, first: &Snapshot, second: &Snapshot) -> Result<(), String> {
+        let own = |server: &Server| -> Vec<Gtid> {
+            server.gtid.binlog_state.0.iter().copied().filter(|gtid| gtid.server == server.server_id).collect()
+        };
+        let closed = |seen| server(seen, self.from).filter(|server| server.read_only).map(own);
+        match (closed(first), closed(second)) {
+            (Some(before), Some(after)) if before != after => {
+                Err(format!("somebody writes on {} although it is read-only", second.pod_name(self.from)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether every server has what the closed one has; an empty position would prove nothing (V38).
@@ -161,7 +233,7 @@ impl Handover {
             let there = |channel: &&Channel| source_of(seen, channel) == Source::Pod(self.to);
             match channels.iter().find(there) {
                 None => follows.push(ordinal),
-                Some(channel) if channel.io == IoThread::No && channel.io_error.is_none() => follows.push(ordinal),
+                Some(channel) if was_stopped(channel) => follows.push(ordinal),
                 Some(channel) if channel.io == IoThread::Yes && channel.sql_running => {}
                 Some(channel) => {
                     let error = channel.io_error.as_ref().or(channel.sql_error.as_ref());
@@ -204,7 +276,8 @@ impl Handover {
         let (old, new) = (seen.pod_name(self.from), seen.pod_name(self.to));
         format!(
             "Clients are led from {old} to {new} by Service {}. If that comes from Git or Helm, change its selector there as well: the next \
-             sync would lead them back. Accounts that may write on a read-only server should not do so meanwhile.",
+             sync would lead them back. Accounts that may write on a read-only server should not do so meanwhile. Scheduled events (`CREATE EVENT`) stay disabled on \
+             {new}, as they are on every replica: enable them there.",
             self.services.join(" and ")
         )
     }
@@ -212,6 +285,12 @@ impl Handover {
 
 fn asked(seen: &Snapshot, ordinal: Ordinal) -> Result<&Server, String> {
     server(seen, ordinal).ok_or_else(|| format!("{} does not answer", seen.pod_name(ordinal)))
+}
+
+/// By somebody, not by an error: whoever died before the last of a few statements, perhaps.
+fn was_stopped(channel: &Channel) -> bool {
+    let stopped = channel.io == IoThread::No || !channel.sql_running;
+    stopped && channel.io_error.is_none() && channel.sql_error.is_none()
 }
 
 fn is_open(server: &Server) -> bool {
@@ -228,6 +307,11 @@ fn promote(seen: &Snapshot, ordinal: Ordinal) -> Step {
     let pod = seen.pod_name(ordinal);
     let say = format!("end the replication of {pod} and let it take writes: it is the primary");
     Step::new(format!("promote {pod}"), say, Action::Promote { ordinal })
+}
+
+fn noted(seen: &Snapshot, ordinal: Ordinal) -> Step {
+    let pod = seen.pod_name(ordinal);
+    Step::new(format!("note {pod}"), format!("write down that {pod} is the primary"), Action::HandedOver { ordinal })
 }
 
 /// What about the way in which a replica follows its primary is not handled here.

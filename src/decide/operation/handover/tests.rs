@@ -55,45 +55,62 @@ fn begun(step: &Step) -> Begun {
 }
 
 #[test]
-fn each_step_leads_to_the_next_and_the_way_back_is_the_same_with_the_roles_exchanged() {
-    const ALL: [&str; 4] = ["close db-0", "follow db-1", "lead clients to db-1", "promote db-1"];
+fn each_step_leads_to_the_next_and_from_each_there_is_a_way_back_until_the_promotion() {
+    const ALL: [&str; 5] = ["close db-0", "follow db-1", "lead clients to db-1", "promote db-1", "note db-1"];
     let mut seen = cluster();
     let handover = handover(&seen).unwrap();
     assert_eq!(handover.services, ["db-sql"]);
     let mut done: Vec<Begun> = Vec::new();
     for number in 0..ALL.len() {
         assert_eq!(ids(&handover, &seen).unwrap(), ALL[number..]);
-        // From here back, if nobody goes on.
-        let mut again = seen.clone();
-        if let Some(back) = handover.back(&done) {
-            assert_eq!((back.from, back.to), (Ordinal(1), Ordinal(0)));
-            for step in back.left(&again).unwrap() {
-                assert!(step.id != "close db-1", "it was not open");
-                act(&mut again, &step);
+        let mut back = handover.taken_back(&seen, &done).unwrap();
+        match number {
+            0 => assert_eq!(back, []),
+            4 => assert_eq!(back, handover.left(&seen).unwrap(), "never the old one once more (F6)"),
+            _ => {
+                // The others need not even answer.
+                let mut again = seen.clone();
+                server_of(&mut again, 1).gtid.slave_pos = "".parse().unwrap();
+                let called_off = handover.called_off(&again, &done);
+                assert!(called_off.iter().any(|step| step.id == "promote db-0"), "{called_off:?}");
+                while back.len() > 1 {
+                    act(&mut again, &back[0]);
+                    back = handover.taken_back(&again, &done).unwrap();
+                }
+                assert_eq!(back[0].id, "note db-0");
+                assert_eq!(*selector(&mut again), "db-0");
+                assert!(!server_of(&mut again, 0).read_only && server_of(&mut again, 1).read_only);
+                assert!(server_of(&mut again, 2).channels[0].source_host.starts_with("db-0."));
+                assert_eq!(handover.called_off(&again, &done), [], "it takes writes");
             }
-            let mut reached = cluster();
-            reached.taken = again.taken;
-            assert_eq!(*selector(&mut again), "db-0");
-            assert!(!server_of(&mut again, 0).read_only && server_of(&mut again, 1).read_only);
-            assert_eq!(server_of(&mut again, 2).channels[0].source_host, server_of(&mut reached, 2).channels[0].source_host);
-            let called_off: Vec<String> = handover
-                .called_off(&seen, &done)
-                .into_iter()
-                .map(|step| step.id)
-                .filter(|id| id != "lead clients to db-0")
-                .collect();
-            assert_eq!(called_off, ["promote db-0"]);
-        } else {
-            assert_eq!(number, 0);
         }
         let step = handover.left(&seen).unwrap().remove(0);
         done.push(begun(&step));
-        act(&mut seen, &step);
+        if number < 4 {
+            act(&mut seen, &step);
+        }
     }
-    // It is open: that is written down, and nothing else.
-    assert_eq!(ids(&handover, &seen).unwrap(), ["promote db-1"]);
-    assert_eq!(handover.back(&done), Some(handover.clone()), "never the other one once more (F6)");
     assert_eq!(handover.called_off(&seen, &done), []);
+}
+
+/// Some accounts write on a server that is read-only.
+#[test]
+fn nobody_is_promoted_while_somebody_writes_and_nobody_is_replaced_who_has_more() {
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    let mut later = seen.clone();
+    server_of(&mut later, 0).gtid.binlog_state = "0-10-3515".parse().unwrap();
+    assert_eq!(handover.confirmed(&seen, &later), Ok(()), "it is open");
+    for look in [&mut seen, &mut later] {
+        server_of(look, 0).read_only = true;
+    }
+    assert!(handover.confirmed(&seen, &later).unwrap_err().contains("somebody writes on db-0"));
+    assert_eq!(handover.confirmed(&later, &later), Ok(()));
+    while let Some(step) = handover.left(&seen).unwrap().first().filter(|step| step.id != "note db-1") {
+        act(&mut seen, step);
+    }
+    server_of(&mut seen, 0).gtid.binlog_state = "0-10-3515".parse().unwrap();
+    assert!(ids(&handover, &seen).unwrap_err().contains("db-0 has transactions that db-1 lacks"));
 }
 
 #[test]
@@ -146,6 +163,9 @@ fn what_cannot_be_moved_is_refused_before_anything_is_done() {
     assert!(channel(|channel| channel.uses_gtid = false).contains("does not replicate by GTID"));
     assert!(channel(|channel| channel.delay_seconds = 60).contains("is meant to be 60 s behind"));
     assert!(channel(|channel| channel.source_host = "db-primary".to_owned()).contains("follows it as db-primary"));
+    assert!(
+        refused(&|seen| server_of(seen, 0).gtid.current_pos = "0-10-9".parse().unwrap()).contains("gtid_current_pos of db-0")
+    );
     assert!(refused(&|seen| server_of(seen, 1).binlog.logs_replicated = false).contains("log_slave_updates"));
     let mut unseen = cluster();
     unseen.objects.services = Fact::Unknown(Why::Forbidden("list services".to_owned()));

@@ -25,11 +25,11 @@ use crate::model::version::Version;
 use super::departure::heeded;
 use super::formation::{Formation, server};
 use super::gates::{AGREE, unobserved_change, wait};
-use super::handover::Handover;
+use super::handover::{AWAITED, Handover};
 use super::journal::{Journal, Operation, Outcome};
 use super::memo::Memo;
 use super::operator::{PASS, is_unread, unread};
-use super::plan::{Action, Decision, Range, Refusal, Step};
+use super::plan::{Action, Decision, Plan, Range, Refusal, Step};
 use super::{Beginning, Goal, Wish};
 
 use pods::{due, image_of, is_new, replaced, unstarted};
@@ -235,6 +235,14 @@ pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
     if is_unread(seen) {
         return unread();
     }
+    // Whatever the set says by now: no clients are left without a primary.
+    if let Some(handover) = &upgrade.handover {
+        match handover.taken_back(seen, &operation.begun) {
+            Err(why) => return wait(why, AWAITED),
+            Ok(steps) if !steps.is_empty() => return Decision::Go(Plan { steps, ..Plan::default() }),
+            Ok(_) => {}
+        }
+    }
     let now = Rollout::of(seen);
     // What is somebody else's by now is left alone.
     if now.is_none_or(|now| now != upgrade.from && !upgrade.rollouts.contains(&now)) {
@@ -248,15 +256,14 @@ pub(super) fn back(seen: &Snapshot, operation: &Operation) -> Decision {
     }
     let set = &seen.objects.stateful_set;
     let open = replaced(seen, upgrade);
-    let handover = upgrade.handover.as_ref().and_then(|handover| handover.back(&operation.begun));
     // Whatever kept it from beginning, there is nothing to take back.
-    if handover.is_none() && !operation.begun.iter().any(|step| step.act.rollout().is_some()) {
+    if !operation.begun.iter().any(|step| step.act.rollout().is_some()) {
         return Decision::Done;
     }
     // Those that have the new image yet, and those that were given the old one again.
     let went_back = |ordinal: &Ordinal| operation.begun.iter().any(|step| step.back && step.id == way::replaces(seen, *ordinal));
     let restarted = set.wanted().filter(|ordinal| open.contains(ordinal) || went_back(ordinal)).collect();
-    let way = Way { seen, upgrade, aim: &upgrade.from, open: open.clone(), restarted, forth: false, handover };
+    let way = Way { seen, upgrade, aim: &upgrade.from, open: open.clone(), restarted, forth: false, handover: None };
     let decision = way.advance(Vec::new());
     heeded(seen, &operation.memo, decision, &open)
 }

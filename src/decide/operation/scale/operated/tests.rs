@@ -371,13 +371,13 @@ fn a_scale_in_ends_where_it_is() {
 fn what_is_not_waited_for_any_more_is_not_left_to_happen() {
     let mut seen = operated();
     let operation = on_the_way(&mut seen, 4);
-    let step = settled(&seen, &operation).remove(0);
+    let step = settled(&seen, &operation).unwrap();
     assert_eq!(step.act, Action::Replicas { from: 4, to: 3, failed: None });
     at(&mut seen, 4, 4);
-    assert_eq!(settled(&seen, &operation), []);
+    assert_eq!(settled(&seen, &operation), None);
     seen.members.get_mut(&Ordinal(3)).unwrap().pod.as_mut().unwrap().unscheduled = Some("no room".to_owned());
-    let step = settled(&seen, &operation).remove(0);
+    let step = settled(&seen, &operation).unwrap();
     assert_eq!(step.act, Action::Replicas { from: 4, to: 3, failed: None }, "it may find a node hours later");
     at(&mut seen, 7, 3);
-    assert_eq!(settled(&seen, &operation), [], "somebody else's");
+    assert_eq!(settled(&seen, &operation), None, "somebody else's");
 }

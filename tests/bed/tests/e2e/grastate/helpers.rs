@@ -31,6 +31,7 @@ pub fn killed_plugin(stage: &Stage) -> Result<()> {
     })?;
     let pods = helper_pods(stage)?;
     pods.iter().try_for_each(harmless)?;
+    pods.iter().try_for_each(|pod| beside_its_volume(stage, pod))?;
     let slices: Value = serde_json::from_str(&stage.cluster.kubectl(&["get", "endpointslices", "-o", "json"])?)?;
     for pod in &pods {
         let name = pod["metadata"]["name"].as_str().context("a pod has a name")?;
@@ -44,13 +45,24 @@ pub fn killed_plugin(stage: &Stage) -> Result<()> {
     ensure!(run(stage, &["--yes"])?.elected()? == "db-0", "the volumes are free again");
     nothing_left(stage)?;
     scale_back(stage)?;
-    stage.said("19", "the plugin is killed while its helper pods live", &again.said())
+    stage.said("19, 20", "the plugin is killed while its helper pods live, each on the node of its volume", &again.said())
 }
 
 pub(super) fn helper_pods(stage: &Stage) -> Result<Vec<Value>> {
     let list = stage.cluster.kubectl(&["get", "pods", "-l", "kubectl-mariadb/helper", "-o", "json"])?;
     let mut list: Value = serde_json::from_str(&list)?;
     Ok(list["items"].as_array_mut().map(std::mem::take).unwrap_or_default())
+}
+
+/// A volume that lies on one node is read there.
+fn beside_its_volume(stage: &Stage, pod: &Value) -> Result<()> {
+    let Some(node) = pod["spec"]["nodeName"].as_str() else { return Ok(()) };
+    let claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"].as_str().context("it has a volume")?;
+    let claim = stage.cluster.get(&format!("pvc/{claim}"))?;
+    let volume = claim["spec"]["volumeName"].as_str().context("it is bound")?;
+    let affinity = stage.cluster.get(&format!("pv/{volume}"))?["spec"]["nodeAffinity"].to_string();
+    ensure!(affinity.contains(&format!("\"{node}\"")), "a helper is on {node}, and its volume by {affinity}");
+    Ok(())
 }
 
 /// No set is its controller, no volume of it is writable, nothing of the set runs in it.
