@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bed::testing::cluster::Cluster;
+use bed::testing::faults::Lasting;
 use bed::testing::reliability::Record;
-use bed::testing::run::Ended;
+use bed::testing::run::{Ended, wait_until};
 use bed::testing::shape::Shape;
 use serde_json::Value;
 
@@ -48,6 +49,47 @@ pub fn pods_deleted(stage: &Stage) -> Result<()> {
         rows: "24".to_owned(),
         fault: "somebody deletes db-0 while db-2 is being replaced, and db-2 while db-1 is".to_owned(),
         did: "waited until all were together again each time, and went on".to_owned(),
+        took: Some(took),
+        acknowledged: Some(written.acknowledged.rows()),
+    })
+}
+
+/// The server of the new pod hangs before it has joined: nobody waits for it for ever, and nobody else is replaced meanwhile.
+pub fn never_synced(stage: &Stage) -> Result<()> {
+    let old = stage.cluster.pod(2)?.uid;
+    let began = Instant::now();
+    let mut took = Duration::ZERO;
+    let mut hangs: Option<Lasting> = None;
+    let written = under_load(stage, || {
+        let ended = disturbed(stage, 2, &["--timeout=90s"], 6, || {
+            wait_until("the server of the new pod hangs", SOON, || {
+                let pod = stage.cluster.pod(2)?;
+                ensure!(pod.uid != old, "db-2 is the old pod");
+                hangs = Some(stage.faults.pause(&pod, "mariadbd")?);
+                Ok(())
+            })
+            .map(drop)
+        })?;
+        took = began.elapsed();
+        ensure!(says(&ended, "db-2"), "{}", told(&ended));
+        let now = partition(&set(stage)?);
+        ensure!(now >= 2, "the partition is {now}: others would be replaced");
+        for ordinal in [0, 1] {
+            let version = stage.cluster.sql(ordinal, "SELECT @@version")?;
+            ensure!(version.starts_with("10.11.19"), "db-{ordinal} was replaced");
+        }
+        hangs.take().context("it hangs")?.heal()?;
+        done(stage, &["operation", "resume", "db", "--yes", PATIENT], 0).map(drop)
+    })?;
+    are(stage, ["10.11.18"; 3])?;
+    whole(stage, &written, 0)?;
+    tell(&written);
+    done(stage, &["upgrade", "db", "--image", SAME, "--yes", PATIENT], 0)?;
+    stage.record(Record {
+        rows: "24".to_owned(),
+        fault: "the server of the new db-2 hangs (SIGSTOP) before it is Synced".to_owned(),
+        did: "gave up after --timeout with the partition closed and the others untouched; when it went on, `operation resume` finished"
+            .to_owned(),
         took: Some(took),
         acknowledged: Some(written.acknowledged.rows()),
     })

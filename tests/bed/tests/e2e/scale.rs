@@ -230,6 +230,38 @@ pub fn replicas_come_and_go(stage: &Stage) -> Result<()> {
     })
 }
 
+/// Row 23 of replication: the volume of a server that was a primary for a moment, and wrote what nobody else has.
+pub fn former_primary(stage: &Stage) -> Result<()> {
+    stage.cluster.sql(2, "STOP SLAVE; SET GLOBAL read_only=0; CREATE DATABASE written_alone; SET GLOBAL read_only=1")?;
+    stage.cluster.kubectl(&["scale", "statefulset", "db", "--replicas=2"])?;
+    wait_until("db-2 is gone", SOON, || {
+        let pods = stage.cluster.pods()?;
+        ensure!(pods.len() == 2, "{pods:?}");
+        Ok(())
+    })?;
+    let before = kept(stage, 2)?;
+    for flag in ["--reuse-pvcs", "--prune-pvcs"] {
+        says(&scale(stage, 3, &[flag], 5)?, "0-102-")?;
+        plugin(stage, &["operation", "abort", "db", "-y"], 0)?;
+    }
+    let refused = plugin(stage, &["pvc", "prune", "db", "-y"], 5)?;
+    says(&refused, "0-102-")?;
+    ensure!(kept(stage, 2)? == before && stage.cluster.pods()?.len() == 2, "the volume was touched");
+    let words = refused.stdout.split_whitespace().find(|word| word.starts_with("--accept-data-loss="));
+    let words = words.with_context(|| format!("no words: {}", refused.stdout))?.to_owned();
+    plugin(stage, &["pvc", "prune", "db", "-y", &words], 0)?;
+    let done = written(stage, &Target::Pod(0), 3, || scale(stage, 3, &[], 0).map(drop))?;
+    let alone = stage.cluster.sql(2, "SHOW DATABASES LIKE 'written_alone'")?;
+    ensure!(alone.is_empty(), "it came back: {alone}");
+    record(
+        stage,
+        "23",
+        "the volume of a former primary holds a transaction that nobody else has",
+        "read it first, named the transaction, and deleted the volume only when its loss was accepted by name",
+        &done,
+    )
+}
+
 /// Whoever seeds a replica is killed: somebody goes on, and another time it is taken back.
 pub fn seeding_killed(stage: &Stage) -> Result<()> {
     let done = written(stage, &Target::Pod(0), 4, || {

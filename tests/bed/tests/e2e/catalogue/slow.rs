@@ -134,6 +134,7 @@ fn upgrades(older: Version) -> Vec<Group> {
             &[
                 ("disturbed::pods_deleted", KEEPS, disturbed::pods_deleted),
                 ("disturbed::image_set_back", KEEPS, disturbed::image_set_back),
+                ("disturbed::never_synced", KEEPS, disturbed::never_synced),
                 ("disturbed::outstayed", KEEPS, disturbed::outstayed),
                 ("disturbed::scaled", SPOILS, disturbed::scaled),
             ],
@@ -226,8 +227,9 @@ fn scales(one: Version, other: Version) -> Vec<Group> {
         [("scale::out_and_in", KEEPS, scale::out_and_in), ("scale::stale_volumes", KEEPS, scale::stale_volumes)];
     let rare: [(&str, bool, Body); 2] =
         [("scale::when_scaled_delete", KEEPS, scale::when_scaled_delete), ("scale::killed", KEEPS, scale::killed)];
-    let replication: [(&str, bool, Body); 4] = [
+    let replication: [(&str, bool, Body); 5] = [
         ("scale::new_replica", KEEPS, scale::new_replica),
+        ("scale::former_primary", KEEPS, scale::former_primary),
         ("scale::replicas_come_and_go", KEEPS, scale::replicas_come_and_go),
         ("scale::seeding_killed", KEEPS, scale::seeding_killed),
         ("rights::new_replica_of_the_page", SPOILS, rights::new_replica_of_the_page),

@@ -30,8 +30,10 @@ pub fn member_killed(stage: &Stage) -> Result<()> {
 
 /// The copy is held up in the middle, at the donor, for as long as the look takes.
 pub fn member_in_sst(stage: &Stage) -> Result<()> {
-    // Without its state file a member takes a full copy.
-    stage.cluster.exec(2, &format!("rm {}/grastate.dat", stage.cluster.shape.layout().datadir), "")?;
+    // Without its state file a member takes a full copy. What the copy before may have left names a process number, which another
+    // process has in the next container: the server would wait for that one, and crash (10.11, seen).
+    let datadir = stage.cluster.shape.layout().datadir;
+    stage.cluster.exec(2, &format!("rm {datadir}/grastate.dat; rm -f {datadir}/rsync_sst.pid"), "")?;
     stage.faults.delete_pods(&stage.cluster.namespace, &["db-2"])?;
     let copy = hold_copy(stage)?;
     let seen = stage.status(&Expected {
