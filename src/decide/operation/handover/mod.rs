@@ -2,7 +2,7 @@
 //!
 //! The old one is closed first, and nothing goes on before everybody has all it has. The new one follows it until the last moment,
 //! also while it is followed itself already: what an account writes that `read_only` does not stop arrives, too. Each step is
-//! decided by what the servers say, so the way back is the same with the roles exchanged.
+//! decided by what the servers say. On the way back the old one takes writes again before anything else: it needs nobody.
 
 #[cfg(test)]
 mod tests;
