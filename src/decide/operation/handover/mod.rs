@@ -116,8 +116,12 @@ impl Handover {
     fn given_back(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
         let old = asked(seen, self.from)?;
         let back = Self { from: self.to, to: self.from, services: self.services.clone() };
-        let mut steps: Vec<Step> = back.lead(seen)?.into_iter().collect();
-        if !is_open(old) {
+        let lead = back.lead(seen);
+        let mut steps: Vec<Step> = lead.iter().flatten().cloned().collect();
+        if is_open(old) {
+            lead?;
+        } else {
+            // Also while the Services cannot be seen: they may lead there still.
             steps.push(promote(seen, self.from));
         }
         let led = |channel: &Channel| source_of(seen, channel) == Source::Pod(self.from) && !was_stopped(channel);
