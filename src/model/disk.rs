@@ -47,6 +47,20 @@ pub struct Disk {
     pub certificate: Option<Certificate>,
 }
 
+impl Disk {
+    /// Its server was alone in a primary component when it ended: it left as the last (`safe_to_bootstrap: 1`), or was killed while
+    /// its view named nobody else (Galera 26.4). So whoever goes on while this directory is at rest goes on without what it wrote
+    /// then, and what both number alike may be different rows.
+    #[must_use]
+    pub fn was_alone(&self) -> bool {
+        match &self.gvwstate {
+            // Of who was killed the flag says nothing: others may have written it (mariadb-operator does).
+            StateFile::Parsed(view) => view.members.len() == 1,
+            _ => self.grastate.parsed().is_some_and(|state| state.safe_to_bootstrap == Some(true)),
+        }
+    }
+}
+
 /// A certificate in a file. The server holds what was there at its start or at its last `FLUSH SSL`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

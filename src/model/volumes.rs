@@ -63,8 +63,8 @@ pub struct StorageClass {
 pub enum Holds {
     /// No file at all.
     Nothing,
-    /// Galera closed it cleanly here.
-    At { uuid: Uuid, seqno: u64 },
+    /// Galera closed it cleanly here. `alone`: as [`Disk::was_alone`].
+    At { uuid: Uuid, seqno: u64, alone: bool },
     /// A server without Galera closed these binary logs cleanly here, by their names.
     Logged(BTreeMap<String, GtidState>),
     /// Why no position can be told.
@@ -90,7 +90,7 @@ impl Holds {
                 unknown("its server did not stop cleanly: gvwstate.dat is still there")
             }
             StateFile::Parsed(state) => match state.seqno {
-                Some(seqno) => Self::At { uuid: state.uuid, seqno },
+                Some(seqno) => Self::At { uuid: state.uuid, seqno, alone: files.was_alone() },
                 None => unknown("its server did not stop cleanly: grastate.dat says seqno -1"),
             },
             StateFile::Empty => unknown("its grastate.dat is empty: a first copy never completed"),
@@ -107,7 +107,7 @@ impl fmt::Display for Holds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("empty"),
-            Self::At { uuid, seqno } => write!(f, "{uuid}:{seqno}"),
+            Self::At { uuid, seqno, .. } => write!(f, "{uuid}:{seqno}"),
             Self::Logged(logs) => {
                 let logs: Vec<String> = logs.values().map(ToString::to_string).collect();
                 f.write_str(&logs.join("; "))

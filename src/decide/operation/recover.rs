@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::election::{Candidate, Election, Outcome, Reason, Told, Trust, elect};
-use crate::decide::recover::{Route, at_rest, route, was_apart, writes};
+use crate::decide::recover::{Route, at_rest, route, were_apart, writes};
 use crate::decide::rules::galera::NO_PRIMARY_SEEN;
 use crate::decide::rules::operations as rules;
 use crate::model::fact::{Fact, Why};
@@ -274,25 +274,23 @@ pub(super) fn reading(ordinals: Vec<Ordinal>) -> [Step; 2] {
 /// Every step from the election to the whole cluster.
 fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &Election) -> Vec<Step> {
     let mut steps = Vec::new();
-    let at = election.candidates[&founder.ordinal].at().map(|at| at.seqno);
-    let behind = |ordinal: Ordinal| election.candidates[&ordinal].at().map(|at| at.seqno) < at;
+    let at = election.candidates[&founder.ordinal].at();
+    let behind = |ordinal: Ordinal| election.candidates[&ordinal].at().map(|at| at.seqno) < at.map(|at| at.seqno);
+    let apart = at.map(|at| were_apart(at, election, &memo.recovery.files)).unwrap_or_default();
     for (ordinal, change) in writes(founder.ordinal, election, &memo.recovery.files) {
         let pod = seen.pod_name(ordinal);
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
         let say = if ordinal == founder.ordinal {
             format!("write seqno {seqno} and safe_to_bootstrap 1 into grastate.dat of {pod}: the cluster keeps its state UUID")
-        } else if seqno.is_empty()
-            && behind(ordinal)
-            && at.zip(change.before.as_ref()).is_none_or(|(at, before)| !was_apart(before, at))
-        {
+        } else if seqno.is_empty() && behind(ordinal) && !apart.contains(&ordinal) {
             format!(
                 "take the position out of grastate.dat of {pod}: another one was primary apart from the founder, and this one may have \
                  been with it: it takes a full copy"
             )
-        } else if at.zip(change.before.as_ref()).is_some_and(|(at, before)| was_apart(before, at)) {
+        } else if apart.contains(&ordinal) {
             format!(
-                "take the position out of grastate.dat of {pod}: it stopped as the last of a primary component that was behind the \
-                 founder, so it may hold rows of its own, which are erased: it takes a full copy"
+                "take the position out of grastate.dat of {pod}: it ended alone in a primary component that is behind the founder, so it \
+                 may hold rows of its own, which are erased: it takes a full copy"
             )
         } else if seqno.is_empty() {
             format!("take the position out of grastate.dat of {pod}: it is ahead of the founder, and takes a full copy")

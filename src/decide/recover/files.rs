@@ -1,11 +1,11 @@
 //! What the data directories of a cluster at rest make of it: the election among them, and what is written into their
 //! `grastate.dat` so that the one founds the cluster and the others join it by an incremental transfer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::decide::election::{Election, elect};
+use crate::decide::election::{At, Candidate, Election, elect};
 use crate::decide::helper::StateChange;
 use crate::model::disk::{Disk, Process, StateFile};
 use crate::model::fact::{Fact, Why};
@@ -31,11 +31,15 @@ pub fn at_rest(seen: &Snapshot, files: &BTreeMap<Ordinal, Disk>) -> Snapshot {
     Snapshot { members: files.iter().map(|(ordinal, disk)| (*ordinal, member(disk))).collect(), ..seen.clone() }
 }
 
-/// Its last stop was a clean one, as the last of a primary component that others are ahead of (`further`): they went on without it,
-/// or it was told to go on without them, and then the write sets that both number alike are not the same (safety A9).
+/// Those that ended alone in a primary component which the founder is ahead of: the others went on without them, or they were told
+/// to go on without the others, and then the write sets that both number alike are not the same (safety A9).
 #[must_use]
-pub fn was_apart(state: &Grastate, further: u64) -> bool {
-    state.safe_to_bootstrap == Some(true) && state.seqno.is_some_and(|seqno| seqno < further)
+pub fn were_apart(founder: At, election: &Election, files: &BTreeMap<Ordinal, Disk>) -> BTreeSet<Ordinal> {
+    let behind = |ordinal: &Ordinal| {
+        let at = election.candidates.get(ordinal).and_then(Candidate::at);
+        at.is_some_and(|at| at.uuid == founder.uuid && at.seqno < founder.seqno)
+    };
+    files.iter().filter(|(ordinal, disk)| disk.was_alone() && behind(ordinal)).map(|(ordinal, _)| *ordinal).collect()
 }
 
 /// What to write before `founder` starts (safety A5): its own position, so that the history keeps its UUID, and the recovered
@@ -47,8 +51,7 @@ pub fn writes(founder: Ordinal, election: &Election, files: &BTreeMap<Ordinal, D
         return BTreeMap::new();
     };
     // Who was with it in that component no file tells: whoever is behind the founder may have been.
-    let apart =
-        files.values().filter_map(|disk| disk.grastate.parsed()).any(|state| state.uuid == at.uuid && was_apart(state, at.seqno));
+    let apart = !were_apart(at, election, files).is_empty();
     let wanted = election.candidates.iter().filter_map(|(ordinal, candidate)| {
         let own = candidate.electable().filter(|own| own.uuid == at.uuid)?;
         let follows = own.seqno == at.seqno || (own.seqno < at.seqno && !apart);

@@ -23,7 +23,7 @@ use super::rules::{galera, kubernetes};
 use super::verdict::verdict;
 
 pub use death::{Proof, proof};
-pub use files::{at_rest, elect_at_rest, was_apart, writes};
+pub use files::{at_rest, elect_at_rest, were_apart, writes};
 
 /// Members that find each other again are together within seconds; a joiner may copy everything.
 const REFORM: Duration = Duration::from_secs(120);

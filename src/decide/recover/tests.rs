@@ -13,6 +13,7 @@ use crate::decide::verdict::tests::galera::{
 use crate::model::disk::{Disk, Process, StateFile};
 use crate::model::fact::{Fact, Why};
 use crate::model::grastate::Grastate;
+use crate::model::gvwstate::Gvwstate;
 use crate::model::kubernetes::{ContainerEnd, ContainerState, NodeReady};
 use crate::model::position::Position;
 use crate::model::recovered::{Recovered, RecoveredBy};
@@ -109,11 +110,22 @@ fn who_was_primary_apart_from_the_founder_takes_a_full_copy() {
     files.insert(Ordinal(1), directory(Some(57)));
     let election = elect_at_rest(&seen, &files, &BTreeMap::new());
     assert_eq!(writes(Ordinal(0), &election, &files)[&Ordinal(1)].after.as_ref().unwrap().seqno, None);
-    // As far as the founder: it was the last of the same component.
-    let mut state = files[&Ordinal(2)].grastate.parsed().unwrap().clone();
-    assert!(was_apart(&state, 58) && !was_apart(&state, 56));
-    state.safe_to_bootstrap = Some(false);
-    assert!(!was_apart(&state, 58));
+    let at = |ordinal: u32| election.candidates[&Ordinal(ordinal)].at().unwrap();
+    assert_eq!(were_apart(at(0), &election, &files), [Ordinal(2)].into());
+    // Nobody is behind it: it was the last of the same component.
+    assert_eq!(were_apart(at(2), &election, &files), [].into());
+    // Killed, its flag tells nothing, and its view does.
+    let view = |members: u8| Gvwstate {
+        my_uuid: Uuid::from_u128(7),
+        view_uuid: Uuid::from_u128(7),
+        view_number: 3,
+        bootstrap: true,
+        members: (0..members).map(|member| (Uuid::from_u128(7 + u128::from(member)), 0)).collect(),
+    };
+    files.get_mut(&Ordinal(2)).unwrap().gvwstate = StateFile::Parsed(view(3));
+    assert_eq!(were_apart(at(0), &election, &files), [].into());
+    files.get_mut(&Ordinal(2)).unwrap().gvwstate = StateFile::Parsed(view(1));
+    assert_eq!(were_apart(at(0), &election, &files), [Ordinal(2)].into());
 }
 
 #[test]

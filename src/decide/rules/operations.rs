@@ -367,10 +367,11 @@ What the volume of a replica holds is told by the last positions of its binary l
 server has logged these, its replica can go on there, or the volume can go; otherwise it is left alone here, and `pvc prune` deletes it \
 only when its loss is accepted by name.";
 
-    VOLUME_FOREIGN = "MDB752", Error, "A volume holds what the cluster never had",
-    "Its data directory names another history (state UUID) than the cluster, or a database whose history nobody can tell. It may be all that \
-is left of another cluster, or of the side of a split brain that was given up. A server that starts on it joins by a full copy, which erases \
-it without a word, so it is never reused.
+    VOLUME_FOREIGN = "MDB752", Error, "A volume may hold what the cluster never had",
+    "Its data directory names another history (state UUID) than the cluster, or a database whose history nobody can tell, or its server was \
+alone in a primary component when it ended (`safe_to_bootstrap: 1`, or a last view that names nobody else) and the others go on without it. It \
+may be all that is left of another cluster, or of the side of a split brain that was given up. A server that starts on it joins by a full copy, \
+which erases it without a word, or takes only what it misses and keeps rows that nobody else has; so it is never reused.
 
 Save it first if it counts: mount the claim in a pod of its own and dump it, or make a snapshot of the volume. Then \
 run the command that is printed: what you accept holds the positions, so that it fits no other loss. `-y` never implies it.";

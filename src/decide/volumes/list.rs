@@ -176,7 +176,7 @@ fn stands(member: Option<&Member>) -> Stands {
     }
     match member.files.known().map(Holds::at_rest) {
         Ok(Holds::Nothing) => Stands::Empty,
-        Ok(Holds::At { uuid, seqno }) => Stands::Galera { uuid, seqno },
+        Ok(Holds::At { uuid, seqno, .. }) => Stands::Galera { uuid, seqno },
         Ok(logged @ Holds::Logged(_)) => Stands::Gtid(logged.to_string()),
         Ok(Holds::Unknown(why)) => Stands::Unknown(Why::Failed(why)),
         Err(why) => Stands::Unknown(why.clone()),

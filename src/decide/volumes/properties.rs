@@ -29,6 +29,8 @@ struct Truth {
 enum Told {
     /// Closed cleanly.
     Clean,
+    /// Closed cleanly, as the last of a primary component.
+    Last,
     /// Killed: no seqno, and the last view is left.
     Killed,
     /// Killed while the provider was paused: the seqno is one of before (experiment V8).
@@ -65,6 +67,7 @@ fn histories() -> impl Strategy<Value = Uuid> {
 fn told() -> impl Strategy<Value = Told> {
     prop_oneof![
         8 => Just(Told::Clean),
+        2 => Just(Told::Last),
         2 => Just(Told::Killed),
         2 => (1..9_u64).prop_map(|behind| Told::Paused { behind }),
         1 => Just(Told::Zeroed),
@@ -97,6 +100,8 @@ fn files(truth: Option<Truth>, told: Told, marked: bool) -> Fact<Disk> {
     let state = |uuid: Uuid, seqno: Option<u64>| {
         StateFile::Parsed(Grastate { version: None, uuid, seqno, safe_to_bootstrap: Some(false) })
     };
+    let last = Grastate { version: None, uuid: truth.history, seqno: Some(truth.reached), safe_to_bootstrap: Some(true) };
+    let last = StateFile::Parsed(last);
     let view = Gvwstate {
         my_uuid: Uuid::from_u128(9),
         view_uuid: Uuid::from_u128(9),
@@ -107,6 +112,7 @@ fn files(truth: Option<Truth>, told: Told, marked: bool) -> Fact<Disk> {
     let view = StateFile::Parsed(view);
     let (grastate, gvwstate) = match told {
         Told::Clean => (state(truth.history, Some(truth.reached)), StateFile::Absent),
+        Told::Last => (last, StateFile::Absent),
         Told::Killed => (state(truth.history, None), view),
         Told::Paused { behind } => (state(truth.history, Some(truth.reached.saturating_sub(behind))), view),
         Told::Zeroed => (state(Uuid::nil(), None), StateFile::Absent),
@@ -182,6 +188,7 @@ proptest! {
                 prop_assert!(accepted.contains(&loss) && loss.0.starts_with(&of), "{loss:?} was not accepted");
                 continue;
             }
+            prop_assert!(!matches!(told, Told::Last), "the members were founded without it");
             let held = world.galera && truth.history == world.history && world.members.iter().all(|reached| *reached >= truth.reached);
             prop_assert!(held, "{truth:?} of {told:?} is gone, and the members are at {:?} of {}", world.members, world.history);
         }

@@ -255,19 +255,24 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
     }
     let (because, what) = match (left.files.known().map(Holds::at_rest), survivors) {
         (Ok(Holds::Nothing), _) => return Fate::Goes { because: "it is empty".to_owned(), loss: None },
-        (Ok(Holds::At { uuid, seqno }), Survivors::Galera { state_uuid, committed }) if uuid == *state_uuid => {
-            if seqno <= *committed {
-                let because =
-                    format!("every member holds {uuid}:{seqno} and what came before it: they are at {committed} and more");
-                return Fate::Goes { because, loss: None };
-            }
-            (
-                format!("it is ahead of the members, which are at {committed}: nobody else has what it holds"),
-                format!("{uuid}:{seqno}"),
-            )
-        }
-        (Ok(Holds::At { uuid, seqno }), _) => {
-            ("it holds another history than the members: nobody else has any of it".to_owned(), format!("{uuid}:{seqno}"))
+        (Ok(Holds::At { uuid, seqno, alone }), survivors) => {
+            let because = match survivors {
+                Survivors::Galera { state_uuid, committed } if uuid == *state_uuid && seqno > *committed => {
+                    format!("it is ahead of the members, which are at {committed}: nobody else has what it holds")
+                }
+                Survivors::Galera { state_uuid, .. } if uuid == *state_uuid && alone => {
+                    "its server was alone in a primary component when it ended, and the members go on without it: the same numbers \
+                     may be other rows"
+                        .to_owned()
+                }
+                Survivors::Galera { state_uuid, committed } if uuid == *state_uuid => {
+                    let because =
+                        format!("every member holds {uuid}:{seqno} and what came before it: they are at {committed} and more");
+                    return Fate::Goes { because, loss: None };
+                }
+                _ => "it holds another history than the members: nobody else has any of it".to_owned(),
+            };
+            (because, format!("{uuid}:{seqno}"))
         }
         (Ok(Holds::Logged(found)), Survivors::Replication { logs }) => match logs.ended(&left.pod, &found) {
             Err(why) => (format!("what it holds is not known: {why}"), unknown(left)),

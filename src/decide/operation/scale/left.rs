@@ -109,7 +109,7 @@ fn judge(pod: &str, files: &Disk, logs: &Result<Logs, String>, volumes: Volumes)
         Holds::Nothing if reuse => Err("it is empty: a server would start from nothing there".to_owned()),
         Holds::Nothing => Ok(()),
         Holds::Unknown(why) => Err(format!("what it holds is not known: {why}")),
-        Holds::At { uuid, seqno } => Err(format!("it is that of a Galera member, at {uuid}:{seqno}")),
+        Holds::At { uuid, seqno, .. } => Err(format!("it is that of a Galera member, at {uuid}:{seqno}")),
         Holds::Logged(_) if reuse && !files.follows => Err(
             "its server was not told whom to replicate from (no master.info of a default connection): it may have been a primary"
                 .to_owned(),

@@ -40,6 +40,8 @@ pub enum Holds {
     Nothing(&'static str),
     /// The history of the group, up to here; whether its server gets what it misses without a full copy.
     Known { seqno: u64, missing_only: bool },
+    /// The number is the group's, and the rows may not be: its server was alone in a primary component when it ended.
+    Apart { uuid: Uuid, seqno: u64 },
     /// Write sets that the group has not.
     Ahead { seqno: u64, group: u64 },
     /// Another history.
@@ -66,8 +68,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Judges one data directory.
-pub fn judge(candidate: &Candidate, group: &Group<'_>) -> Holds {
+/// Judges one data directory. `alone`: as [`Disk::was_alone`].
+pub fn judge(candidate: &Candidate, alone: bool, group: &Group<'_>) -> Holds {
     let bars: &[Bar] = if let Trust::Never(bars) = &candidate.trust { bars } else { &[] };
     if let Trust::Unread(why) = &candidate.trust {
         return Holds::Untold(why.to_string());
@@ -82,6 +84,7 @@ pub fn judge(candidate: &Candidate, group: &Group<'_>) -> Holds {
     }
     match (&candidate.position, at) {
         (_, Some(at)) if at.seqno > group.at => Holds::Ahead { seqno: at.seqno, group: group.at },
+        (_, Some(at)) if alone => Holds::Apart { uuid: at.uuid, seqno: at.seqno },
         (_, Some(at)) => {
             let position = Position { uuid: at.uuid, seqno: Some(at.seqno), gtid: None };
             let reached = group.donors.iter().any(|donor| ist_possible(&position, donor) == Some(true));
@@ -167,8 +170,9 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
     let group = Group::of(seen, history, now)?;
     let files = of_claims(memo, &claims);
     let election = elect_at_rest(seen, &files, &memo.recovery.positions);
+    let alone = |ordinal| files.get(ordinal).is_some_and(Disk::was_alone);
     let held: BTreeMap<Ordinal, Holds> =
-        election.candidates.iter().map(|(ordinal, candidate)| (*ordinal, judge(candidate, &group))).collect();
+        election.candidates.iter().map(|(ordinal, candidate)| (*ordinal, judge(candidate, alone(ordinal), &group))).collect();
     let losses: Vec<Loss> = held.iter().filter_map(|(ordinal, holds)| loss(seen, *ordinal, holds)).collect();
     if let Some(refusal) = ahead(seen, &held, history).or_else(|| foreign(seen, scale, &held, &losses)) {
         return Ok(Err(Decision::Refuse(refusal)));
@@ -221,6 +225,7 @@ fn loss(seen: &Snapshot, ordinal: Ordinal, holds: &Holds) -> Option<Loss> {
             let seqno = seqno.map_or_else(|| "unknown".to_owned(), |seqno| seqno.to_string());
             Some(Loss(format!("{name}:{uuid}:{seqno}")))
         }
+        Holds::Apart { uuid, seqno } => Some(Loss(format!("{name}:{uuid}:{seqno}"))),
         Holds::Untold(_) => Some(Loss(format!("{name}:unknown:unknown"))),
         Holds::Nothing(_) | Holds::Known { .. } | Holds::Ahead { .. } => None,
     }
@@ -247,17 +252,21 @@ fn ahead(seen: &Snapshot, held: &BTreeMap<Ordinal, Holds>, history: Uuid) -> Opt
     })
 }
 
-/// What a full copy, or the deletion, would erase for good.
+/// What a full copy, or the deletion, would erase for good, or who starts on it would keep beside the others (IST).
 fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, losses: &[Loss]) -> Option<Refusal> {
     let known: BTreeSet<&str> = accepted(scale).collect();
     if losses.is_empty() || scale.volumes == Volumes::Prune && losses.iter().all(|loss| known.contains(loss.0.as_str())) {
         return None;
     }
-    let is_loss = |holds: &&Holds| matches!(holds, Holds::Foreign { .. } | Holds::Untold(_));
+    let is_loss = |holds: &&Holds| matches!(holds, Holds::Foreign { .. } | Holds::Apart { .. } | Holds::Untold(_));
     let because = held.iter().filter(|(_, holds)| is_loss(holds)).map(|(ordinal, holds)| {
         let pod = seen.pod_name(*ordinal);
         match holds {
             Holds::Untold(why) => format!("what the volume of {pod} holds is not known: {why}"),
+            Holds::Apart { uuid, seqno } => format!(
+                "the server on the volume of {pod} was alone in a primary component when it ended, at {uuid}:{seqno}, and the others go on \
+                 without it: the same numbers may be other rows"
+            ),
             _ => format!(
                 "another history on the volume of {pod}: {}",
                 loss(seen, *ordinal, holds).unwrap_or(Loss(String::new())).0
@@ -266,8 +275,11 @@ fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, loss
     });
     let pods = names(seen, held.iter().filter(|(_, holds)| is_loss(holds)).map(|(ordinal, _)| *ordinal));
     let (name, words) = (&seen.target.name, losses.iter().map(|loss| loss.0.as_str()).collect::<Vec<_>>().join(","));
-    let end = if scale.volumes == Volumes::Prune { "it would be deleted" } else { "the copy for a new member would erase it" };
-    let summary = format!("the volume of {pods} holds what {name} never had, and {end}");
+    let end = match scale.volumes {
+        Volumes::Prune => "it would be deleted",
+        Volumes::Reuse | Volumes::Refuse => "a new member would erase it, or bring it in beside what the others have",
+    };
+    let summary = format!("the volume of {pods} may hold what {name} never had, and {end}");
     Some(
         Refusal::new(&rules::VOLUME_FOREIGN, summary)
             .because(because)
@@ -289,7 +301,9 @@ fn told(pod: &str, holds: &Holds, volumes: Volumes) -> String {
     let what = match holds {
         Holds::Nothing(what) => (*what).to_owned(),
         Holds::Known { seqno, .. } => format!("the same history up to {seqno}, and nothing beyond the others"),
-        Holds::Ahead { .. } | Holds::Foreign { .. } | Holds::Untold(_) => "what was accepted to be lost".to_owned(),
+        Holds::Ahead { .. } | Holds::Apart { .. } | Holds::Foreign { .. } | Holds::Untold(_) => {
+            "what was accepted to be lost".to_owned()
+        }
     };
     match (volumes, holds) {
         (Volumes::Prune, _) => format!("The volume of {pod} holds {what}."),

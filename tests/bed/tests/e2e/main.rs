@@ -3,6 +3,7 @@
 //! Arguments are those of any Rust test (`--list`, `--exact`, `--skip`), with any number of filters, and two more: `--all` adds the
 //! rows that repeat a scenario on another version, `--clusters N` says how many clusters may live at once.
 
+mod apart;
 mod catalogue;
 mod contract;
 mod disturbed;

@@ -20,7 +20,7 @@ use crate::stage::{SOON, Stage};
 /// Two full copies one after the other on a busy machine, a dead holder's heartbeat watched before.
 const LIMIT: Duration = Duration::from_secs(550);
 
-fn plugin(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
+pub fn plugin(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
     let args = [args, &["-n", &stage.cluster.namespace, "--pod-timeout=15s"]].concat();
     let began = Instant::now();
     let ended = stage.plugin.run_within(&args, LIMIT)?;
@@ -29,7 +29,7 @@ fn plugin(stage: &Stage, args: &[&str], exit: i32) -> Result<Ended> {
     Ok(ended)
 }
 
-fn scale(stage: &Stage, replicas: u32, more: &[&str], exit: i32) -> Result<Ended> {
+pub fn scale(stage: &Stage, replicas: u32, more: &[&str], exit: i32) -> Result<Ended> {
     let ended = plugin(stage, &[&["scale", "db", "--replicas", &replicas.to_string(), "-y"], more].concat(), exit)?;
     if exit == 0 {
         whole(stage, replicas)?;
@@ -38,7 +38,7 @@ fn scale(stage: &Stage, replicas: u32, more: &[&str], exit: i32) -> Result<Ended
 }
 
 /// However the lines are broken.
-fn says(ended: &Ended, words: &str) -> Result<()> {
+pub fn says(ended: &Ended, words: &str) -> Result<()> {
     let told = ended.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     ensure!(told.contains(words), "it does not say {words:?}: {told}");
     Ok(())
@@ -62,7 +62,7 @@ fn claim(stage: &Stage, ordinal: u32) -> String {
 }
 
 /// The uid of the claim of an ordinal, and whether nothing is about to delete it.
-fn kept(stage: &Stage, ordinal: u32) -> Result<String> {
+pub fn kept(stage: &Stage, ordinal: u32) -> Result<String> {
     let claim = stage.cluster.get(&claim(stage, ordinal))?;
     let metadata = &claim["metadata"];
     ensure!(metadata["deletionTimestamp"].is_null() && metadata["ownerReferences"].is_null(), "it goes: {metadata:#}");
@@ -70,12 +70,17 @@ fn kept(stage: &Stage, ordinal: u32) -> Result<String> {
 }
 
 /// Volumes of members that are no more: the next trial begins without them.
-fn forget(stage: &Stage, ordinals: &[u32]) -> Result<()> {
+pub fn forget(stage: &Stage, ordinals: &[u32]) -> Result<()> {
     ordinals.iter().try_for_each(|ordinal| stage.cluster.kubectl(&["delete", &claim(stage, *ordinal), "--wait=true"]).map(drop))
 }
 
 /// Writers write while `work` goes on; then every acknowledged row is on every one of `members`.
-fn written(stage: &Stage, target: &Target, members: u32, work: impl FnOnce() -> Result<()>) -> Result<(Acknowledged, Duration)> {
+pub fn written(
+    stage: &Stage,
+    target: &Target,
+    members: u32,
+    work: impl FnOnce() -> Result<()>,
+) -> Result<(Acknowledged, Duration)> {
     // One thread of a new replica applies what others write on the same two cores: it would never catch up.
     let (writers, rest) = if stage.cluster.shape.kind == Kind::Replication { (1, 4) } else { (3, 0) };
     let rest = Duration::from_millis(rest);
@@ -97,7 +102,7 @@ fn written(stage: &Stage, target: &Target, members: u32, work: impl FnOnce() -> 
     Ok((written.acknowledged, took))
 }
 
-fn record(stage: &Stage, rows: &str, fault: &str, did: &str, (acknowledged, took): &(Acknowledged, Duration)) -> Result<()> {
+pub fn record(stage: &Stage, rows: &str, fault: &str, did: &str, (acknowledged, took): &(Acknowledged, Duration)) -> Result<()> {
     stage.record(Record {
         rows: rows.to_owned(),
         fault: fault.to_owned(),

@@ -301,7 +301,8 @@ pub fn next_series(stage: &Stage) -> Result<()> {
             took += seconds;
             eprintln!("         partition {partition}: {seconds:.1} s");
             are(stage, versions)?;
-            ensure!(says(&ended, "While versions are mixed, leave tables as they are"), "{}", told(&ended));
+            let planned = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+            ensure!(planned.contains("While versions are mixed, leave tables as they are"), "{}", told(&ended));
             if partition == "2" {
                 let back = done(stage, &["upgrade", "db", "--image", SAME, "--yes", PATIENT], 5)?;
                 ensure!(says(&back, "MDB741") && says(&back, "db-2"), "{}", told(&back));

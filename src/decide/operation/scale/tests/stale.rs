@@ -10,6 +10,7 @@ use crate::decide::recover::elect_at_rest;
 use crate::model::disk::{Disk, StateFile};
 use crate::model::fact::Fact;
 use crate::model::grastate::Grastate;
+use crate::model::gvwstate::Gvwstate;
 use crate::model::names::Ordinal;
 use crate::model::position::Position;
 use crate::model::recovered::{Recovered, RecoveredBy};
@@ -68,6 +69,18 @@ fn volumes_are_deleted_only_when_they_hold_nothing_more() {
     memo.scale.as_mut().unwrap().volumes = Volumes::Reuse;
     assert!(plan(&seen, &memo).unwrap_err().starts_with("MDB752"), "a copy would erase it");
 
+    // The history is the same, and the rows may not be: on what it brings in, a server would start as if they were.
+    let mut last = stopped_at(history, Some(1));
+    last.grastate = StateFile::Parsed(Grastate { version: None, uuid: history, seqno: Some(1), safe_to_bootstrap: Some(true) });
+    memo.recovery.files.insert(Ordinal(4), last);
+    let refused = plan(&seen, &memo).unwrap_err();
+    assert!(refused.starts_with("MDB752") && refused.contains("alone in a primary component"), "{refused}");
+    memo.scale.as_mut().unwrap().volumes = Volumes::Prune;
+    assert!(plan(&seen, &memo).unwrap_err().starts_with("MDB752"), "another loss was accepted");
+    let words = format!("db-4:{history}:1");
+    memo.scale.as_mut().unwrap().accepted = Some(Loss(words.clone()));
+    assert_eq!(plan(&seen, &memo).unwrap().losses, [Loss(words)]);
+
     memo.recovery.files.insert(Ordinal(4), stopped_at(history, Some(u64::MAX - 1)));
     for volumes in [Volumes::Reuse, Volumes::Prune] {
         memo.scale.as_mut().unwrap().volumes = volumes;
@@ -95,6 +108,19 @@ fn a_data_directory_is_judged_by_history_and_position() {
     let empty = || Disk { initialised: false, grastate: StateFile::Absent, ..disk(None) };
     let nobody = || Disk { grastate: StateFile::Absent, ..disk(None) };
     let known = |seqno, missing_only| Holds::Known { seqno, missing_only };
+    let last = |seqno, safe| {
+        let state = Grastate { version: None, uuid: history, seqno, safe_to_bootstrap: Some(safe) };
+        Disk { grastate: StateFile::Parsed(state), ..disk(None) }
+    };
+    let view = |members: u8| Gvwstate {
+        my_uuid: Uuid::from_u128(7),
+        view_uuid: Uuid::from_u128(7),
+        view_number: 3,
+        bootstrap: true,
+        members: (0..members).map(|member| (Uuid::from_u128(7 + u128::from(member)), 0)).collect(),
+    };
+    let killed = |members| Disk { gvwstate: StateFile::Parsed(view(members)), ..last(None, false) };
+    let apart = |seqno| Holds::Apart { uuid: history, seqno };
     for (name, disk, position, holds) in [
         ("empty", empty(), None, Holds::Nothing("no database")),
         ("half a copy", half(), None, Holds::Nothing("half of a copy")),
@@ -112,6 +138,11 @@ fn a_data_directory_is_judged_by_history_and_position() {
             Some(recovered(history, Some(99))),
             Holds::Ahead { seqno: 99, group: 90 },
         ),
+        ("the last of a component, and behind", last(Some(60), true), None, apart(60)),
+        ("the last of a component, as far as the group", last(Some(90), true), None, apart(90)),
+        ("the last of a component, and ahead", last(Some(91), true), None, Holds::Ahead { seqno: 91, group: 90 }),
+        ("founded and killed alone", killed(1), Some(recovered(history, Some(60))), apart(60)),
+        ("killed among others", killed(2), Some(recovered(history, Some(60))), known(60, true)),
         ("its file given up", stopped_at(Uuid::nil(), None), Some(recovered(history, Some(60))), known(60, false)),
         (
             "its file given up, of others",
@@ -127,10 +158,11 @@ fn a_data_directory_is_judged_by_history_and_position() {
         ),
     ] {
         let positions = position.map(|position| (Ordinal(3), position)).into_iter().collect();
+        let alone = disk.was_alone();
         let election = elect_at_rest(&seen, &BTreeMap::from([(Ordinal(3), disk)]), &positions);
-        assert_eq!(judge(&election.candidates[&Ordinal(3)], &group), holds, "{name}");
+        assert_eq!(judge(&election.candidates[&Ordinal(3)], alone, &group), holds, "{name}");
     }
     let elsewhere = Disk { datadir: "/tmp/data".to_owned(), ..stopped_at(history, Some(1)) };
     let election = elect_at_rest(&seen, &BTreeMap::from([(Ordinal(3), elsewhere)]), &BTreeMap::new());
-    assert!(matches!(judge(&election.candidates[&Ordinal(3)], &group), Holds::Untold(_)), "the look was at another place");
+    assert!(matches!(judge(&election.candidates[&Ordinal(3)], false, &group), Holds::Untold(_)), "the look was at another place");
 }

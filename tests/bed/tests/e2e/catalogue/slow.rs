@@ -3,6 +3,7 @@
 use bed::testing::shape::{Habit, Kind, Plain, Readiness, Shape, Start, Version};
 
 use super::{Body, KEEPS, SPOILS, group, habit_groups};
+use crate::apart;
 use crate::disturbed;
 use crate::grastate;
 use crate::groups::Group;
@@ -86,6 +87,7 @@ fn operations(one: Version, other: Version) -> Vec<Group> {
                 ("recover::scaled_to_zero", KEEPS, recover::held::scaled_to_zero),
                 ("recover::scaled_and_back", KEEPS, recover::held::scaled_and_back),
                 ("recover::wrong_one_founded", KEEPS, recover::held::wrong_one_founded),
+                ("recover::wrong_one_killed", KEEPS, recover::held::wrong_one_killed),
                 ("recover::founder_killed", KEEPS, recover::disturbed::founder_killed),
                 ("recover::founder_evicted", KEEPS, recover::disturbed::founder_evicted),
                 ("recover::helpers_refused", KEEPS, recover::disturbed::helpers_refused),
@@ -223,8 +225,11 @@ fn rebuilds(one: Version, other: Version) -> Vec<Group> {
 
 /// Other numbers of members: up to five servers, which have the bed to themselves.
 fn scales(one: Version, other: Version) -> Vec<Group> {
-    let usual: [(&str, bool, Body); 2] =
-        [("scale::out_and_in", KEEPS, scale::out_and_in), ("scale::stale_volumes", KEEPS, scale::stale_volumes)];
+    let usual: [(&str, bool, Body); 3] = [
+        ("scale::out_and_in", KEEPS, scale::out_and_in),
+        ("scale::stale_volumes", KEEPS, scale::stale_volumes),
+        ("scale::half_left_over", KEEPS, apart::half_left_over),
+    ];
     let rare: [(&str, bool, Body); 2] =
         [("scale::when_scaled_delete", KEEPS, scale::when_scaled_delete), ("scale::killed", KEEPS, scale::killed)];
     let replication: [(&str, bool, Body); 5] = [

@@ -69,6 +69,60 @@ pub fn on_hold(stage: &Stage) -> Result<()> {
 /// turned away, and the one after that would throw away what only they hold.
 pub fn wrong_one_founded(stage: &Stage) -> Result<()> {
     let history = stage.wsrep(0)?.state_uuid;
+    wrong_one(stage)?;
+    let seen = stage.status(&Expected {
+        exit: 3,
+        codes: &["MDB256"],
+        says: &["scale statefulset/db --replicas=0"],
+        ..Expected::default()
+    })?;
+    let refused = run(stage, &RECOVER)?;
+    refused.refused("MDB256")?;
+    ensure!(refused.told().contains("--replicas=0"), "it does not say to stop them:\n{}", refused.told());
+    scale_to_zero(stage)?;
+    let took = without_the_wrong_one(stage, &history)?;
+    let said = seen.findings().find(|finding| finding["code"] == "MDB256").map(|finding| finding["summary"].to_string());
+    stage.record(Record {
+        rows: "11".to_owned(),
+        fault: "one member cut off; the majority writes on, then dies, and somebody runs `pc.bootstrap` on that one".to_owned(),
+        did: format!(
+            "`status`: MDB256 {}, before their second start, with the command that stops them; `galera recover` refused; from the stopped \
+             set `galera recover --replicas 3` elected one of the majority, and the other side took a full copy",
+            said.unwrap_or_default().trim_matches('"')
+        ),
+        took: Some(took),
+        acknowledged: Some(20),
+    })
+}
+
+/// The same, and the wrong one does not end cleanly: only the view that it leaves tells that it was alone.
+pub fn wrong_one_killed(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    wrong_one(stage)?;
+    stage.cluster.sql(2, "INSERT INTO trial.of_the_wrong_one VALUES (1)")?;
+    // Frozen, it does not hear that it is to stop: it is killed when its grace is over.
+    let frozen = stage.faults.pause(&stage.cluster.pod(2)?, "mariadbd")?;
+    scale_to_zero(stage)?;
+    frozen.heal()?;
+    let took = without_the_wrong_one(stage, &history)?;
+    for ordinal in 0..3 {
+        let rows = stage.cluster.sql(ordinal, "SELECT COUNT(*) FROM trial.of_the_wrong_one")?;
+        ensure!(rows.trim() == "0", "db-{ordinal} holds a row of the component that was given up");
+    }
+    stage.record(Record {
+        rows: "11".to_owned(),
+        fault: "one member cut off; the majority dies, somebody runs `pc.bootstrap` on that one, clients write there, and it is killed".to_owned(),
+        did: "`galera recover --replicas 3` told from the view it left that it was alone, elected one of the majority, and said that its rows \
+              are erased by a full copy"
+            .to_owned(),
+        took: Some(took),
+        acknowledged: Some(20),
+    })
+}
+
+/// The majority writes on without db-2, and crashes; db-2 is primary alone.
+fn wrong_one(stage: &Stage) -> Result<()> {
+    stage.cluster.sql(0, "CREATE OR REPLACE TABLE trial.of_the_wrong_one (id INT PRIMARY KEY)")?;
     let (seqnos, cut) = outage::leave_behind(stage)?;
     outage::kill(stage, &[0, 1])?;
     cut.into_iter().try_for_each(Lasting::heal)?;
@@ -90,34 +144,18 @@ pub fn wrong_one_founded(stage: &Stage) -> Result<()> {
         let wsrep = stage.wsrep(2)?;
         ensure!(alone(&wsrep), "{wsrep:?}");
         Ok(())
-    })?;
-    let seen = stage.status(&Expected {
-        exit: 3,
-        codes: &["MDB256"],
-        says: &["scale statefulset/db --replicas=0"],
-        ..Expected::default()
-    })?;
-    let refused = run(stage, &RECOVER)?;
-    refused.refused("MDB256")?;
-    ensure!(refused.told().contains("--replicas=0"), "it does not say to stop them:\n{}", refused.told());
-    scale_to_zero(stage)?;
-    let recovered = from_zero(stage)?;
-    is_whole(stage, &history)?;
-    let told = recovered.told().split_whitespace().collect::<Vec<_>>().join(" ");
-    ensure!(told.contains("stopped as the last of a primary component that was behind"), "{}", recovered.told());
-    holds_what_the_majority_wrote(stage, &recovered)?;
-    let said = seen.findings().find(|finding| finding["code"] == "MDB256").map(|finding| finding["summary"].to_string());
-    stage.record(Record {
-        rows: "11".to_owned(),
-        fault: "one member cut off; the majority writes on, then dies, and somebody runs `pc.bootstrap` on that one".to_owned(),
-        did: format!(
-            "`status`: MDB256 {}, before their second start, with the command that stops them; `galera recover` refused; from the stopped \
-             set `galera recover --replicas 3` elected one of the majority, and the other side took a full copy",
-            said.unwrap_or_default().trim_matches('"')
-        ),
-        took: Some(recovered.took),
-        acknowledged: Some(20),
     })
+    .map(drop)
+}
+
+/// From the stopped set: one of the majority founds it, and the plan says what becomes of the other side.
+fn without_the_wrong_one(stage: &Stage, history: &str) -> Result<Duration> {
+    let recovered = from_zero(stage)?;
+    is_whole(stage, history)?;
+    let told = recovered.told().split_whitespace().collect::<Vec<_>>().join(" ");
+    ensure!(told.contains("ended alone in a primary component that is behind"), "{}", recovered.told());
+    holds_what_the_majority_wrote(stage, &recovered)?;
+    Ok(recovered.took)
 }
 
 /// All killed, and somebody has scaled the set to 0: it does not say any more how many members there are.

@@ -1,5 +1,8 @@
 //! Galera after the loss of all members at once.
 
+use std::thread;
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use bed::testing::run::wait_until;
 
@@ -14,9 +17,13 @@ pub fn limbo(stage: &Stage) -> Result<()> {
         stage.cluster.kubectl(&["patch", "pod", "db-2", "--type=merge", "--patch", &patch])
     };
     hold(r#"["bed.local/hold"]"#)?;
-    stage.faults.kill_servers(&stage.cluster.pods()?)?;
-    // Before the kubelet restarts its container, so that no clean leave tells the others.
+    // Frozen, it does not hear that it is to stop, so that no clean leave tells the others; and of a pod that is being deleted no
+    // container starts again, as soon as the kubelet knows. The others miss it only after 5 s.
+    let frozen = stage.faults.pause(&stage.cluster.pod(2)?, "mariadbd")?;
     stage.cluster.kubectl(&["delete", "pod", "db-2", "--wait=false"])?;
+    thread::sleep(Duration::from_secs(1));
+    stage.faults.kill_servers(&stage.cluster.pods()?)?;
+    frozen.heal()?;
     let unready = wait_until("the other two are not Ready", SOON, || {
         ensure!(stage.cluster.pods()?.iter().all(|pod| pod.name == "db-2" || !pod.ready), "they are");
         Ok(())
