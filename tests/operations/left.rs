@@ -73,6 +73,25 @@ async fn what_nobody_else_has_and_what_is_not_known_stays() {
     }
 }
 
+#[tokio::test]
+async fn what_is_accepted_by_name_is_deleted_and_no_other_loss() {
+    let killed: fn(&mut Cluster) = |cluster| cluster.member(4).killed = true;
+    let own: fn(&mut Cluster) = |cluster| cluster.as_replication().write(4, 2);
+    for spoil in [killed, own] {
+        let world = scaled_in().await;
+        spoil(world.lock().cluster("db"));
+        let server = serve(&world, &Fates::default()).await;
+        let refused = played(&server, PRUNE, 5).await;
+        let words = refused.stdout.split_whitespace().find(|word| word.starts_with("--accept-data-loss=db-4:"));
+        let words = words.unwrap_or_else(|| panic!("{}", refused.stdout));
+        let other = played(&server, &[PRUNE, &[&format!("{words}0")]].concat(), 5).await;
+        assert!(other.stdout.contains("MDB751") && stands(&world) == (3, 0), "{}", other.stdout);
+        let run = played(&server, &[PRUNE, &[words]].concat(), 0).await;
+        let named = run.stderr.contains(words.trim_start_matches("--accept-data-loss="));
+        assert!(named && stands(&world) == (5, 2) && !unfinished(&world), "{words}: {}", run.stderr);
+    }
+}
+
 /// Who is left alone follows nobody; what its replicas left says how they did.
 #[tokio::test]
 async fn from_one_server_on_the_old_replicas_come_back() {

@@ -31,6 +31,13 @@ pub struct Scale {
     pub accepted: Option<Loss>,
 }
 
+impl Scale {
+    /// What may be lost, one by one.
+    pub(super) fn accepts(&self) -> impl Iterator<Item = &str> {
+        self.accepted.iter().flat_map(|loss| loss.0.split(','))
+    }
+}
+
 /// What becomes of volumes that lie where new members are to come (safety D5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

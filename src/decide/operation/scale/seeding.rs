@@ -134,7 +134,7 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, seeding: &Seeding, now:
     if let Err(why) = in_step(seen, seeding) {
         return Ok(outwards::waits(seen, memo, now, why));
     }
-    let Left { mut steps, kept, mut notes } = match left::next(seen, memo, scale, now)? {
+    let Left { mut steps, kept, losses, mut notes } = match left::next(seen, memo, scale, now)? {
         Ok(left) => left,
         Err(decision) => return Ok(decision),
     };
@@ -150,7 +150,7 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, seeding: &Seeding, now:
         steps.extend(self::steps(seen, seeding, donor, range)?);
     }
     notes.extend(self::notes(seen, memo, seeding, giver));
-    Ok(Decision::Go(Plan { steps: around(seen, memo, steps), losses: Vec::new(), notes }))
+    Ok(Decision::Go(Plan { steps: around(seen, memo, steps), losses, notes }))
 }
 
 /// Of one ordinal.

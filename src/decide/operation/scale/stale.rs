@@ -164,7 +164,7 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
     let deleted = || claims.values().flatten().filter(|_| scale.volumes == Volumes::Prune).map(|claim| delete(claim));
     let steps: Vec<Step> = reading(seen, memo, &claims).into_iter().chain(deleted()).collect();
     if steps.len() > deleted().count() {
-        let losses = accepted(scale).map(|words| Loss(words.to_owned())).collect();
+        let losses = scale.accepts().map(|words| Loss(words.to_owned())).collect();
         return Ok(Ok(Lying { steps, losses, notes: vec![unread(seen, scale, &claims)] }));
     }
     let group = Group::of(seen, history, now)?;
@@ -213,10 +213,6 @@ pub(super) fn delete(claim: &Claim) -> Step {
     Step::new(format!("delete {}", claim.name), say, act).without_return()
 }
 
-fn accepted(scale: &Scale) -> impl Iterator<Item = &str> {
-    scale.accepted.iter().flat_map(|loss| loss.0.split(','))
-}
-
 /// What the others have not, in the words that accept it.
 fn loss(seen: &Snapshot, ordinal: Ordinal, holds: &Holds) -> Option<Loss> {
     let name = seen.pod_name(ordinal);
@@ -254,7 +250,7 @@ fn ahead(seen: &Snapshot, held: &BTreeMap<Ordinal, Holds>, history: Uuid) -> Opt
 
 /// What a full copy, or the deletion, would erase for good, or who starts on it would keep beside the others (IST).
 fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, losses: &[Loss]) -> Option<Refusal> {
-    let known: BTreeSet<&str> = accepted(scale).collect();
+    let known: BTreeSet<&str> = scale.accepts().collect();
     if losses.is_empty() || scale.volumes == Volumes::Prune && losses.iter().all(|loss| known.contains(loss.0.as_str())) {
         return None;
     }
@@ -274,7 +270,7 @@ fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, loss
         }
     });
     let pods = names(seen, held.iter().filter(|(_, holds)| is_loss(holds)).map(|(ordinal, _)| *ordinal));
-    let (name, words) = (&seen.target.name, losses.iter().map(|loss| loss.0.as_str()).collect::<Vec<_>>().join(","));
+    let name = &seen.target.name;
     let end = match scale.volumes {
         Volumes::Prune => "it would be deleted",
         Volumes::Reuse | Volumes::Refuse => "a new member would erase it, or bring it in beside what the others have",
@@ -284,8 +280,14 @@ fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, loss
         Refusal::new(&rules::VOLUME_FOREIGN, summary)
             .because(because)
             .plugin(&format!("operation abort {name}"))
-            .plugin(&format!("scale {name} --replicas {} --prune-pvcs --accept-data-loss={words}", scale.replicas)),
+            .plugin(&accepting(name, scale, losses)),
     )
+}
+
+/// The arguments that accept them.
+pub(super) fn accepting(name: &str, scale: &Scale, losses: &[Loss]) -> String {
+    let words: Vec<&str> = losses.iter().map(|loss| loss.0.as_str()).collect();
+    format!("scale {name} --replicas {} --prune-pvcs --accept-data-loss={}", scale.replicas, words.join(","))
 }
 
 fn unread(seen: &Snapshot, scale: &Scale, claims: &BTreeMap<Ordinal, Vec<&Claim>>) -> String {

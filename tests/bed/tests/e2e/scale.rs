@@ -245,17 +245,20 @@ pub fn former_primary(stage: &Stage) -> Result<()> {
         Ok(())
     })?;
     let before = kept(stage, 2)?;
-    for flag in ["--reuse-pvcs", "--prune-pvcs"] {
-        says(&scale(stage, 3, &[flag], 5)?, "0-102-")?;
+    let refused = |volumes| {
+        let refused = scale(stage, 3, &[volumes], 5)?;
+        says(&refused, "0-102-")?;
         plugin(stage, &["operation", "abort", "db", "-y"], 0)?;
-    }
-    let refused = plugin(stage, &["pvc", "prune", "db", "-y"], 5)?;
-    says(&refused, "0-102-")?;
+        Ok::<_, anyhow::Error>(refused)
+    };
+    says(&plugin(stage, &["pvc", "prune", "db", "-y"], 5)?, "0-102-")?;
+    refused("--reuse-pvcs")?;
+    let refused = refused("--prune-pvcs")?;
     ensure!(kept(stage, 2)? == before && stage.cluster.pods()?.len() == 2, "the volume was touched");
     let words = refused.stdout.split_whitespace().find(|word| word.starts_with("--accept-data-loss="));
     let words = words.with_context(|| format!("no words: {}", refused.stdout))?.to_owned();
-    plugin(stage, &["pvc", "prune", "db", "-y", &words], 0)?;
-    let done = written(stage, &Target::Pod(0), 3, || scale(stage, 3, &[], 0).map(drop))?;
+    let done = written(stage, &Target::Pod(0), 3, || scale(stage, 3, &["--prune-pvcs", &words], 0).map(drop))?;
+    ensure!(kept(stage, 2)? != before, "the volume is the old one");
     let alone = stage.cluster.sql(2, "SHOW DATABASES LIKE 'written_alone'")?;
     ensure!(alone.is_empty(), "it came back: {alone}");
     record(
