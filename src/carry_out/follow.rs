@@ -91,17 +91,16 @@ impl Hands<'_> {
             let change = format!("CHANGE MASTER TO MASTER_HOST={}, MASTER_USE_GTID=slave_pos", literal(&host));
             return told(self.api, &pod, &[PLAIN, "STOP SLAVE", &change, "START SLAVE"]).await;
         }
-        let model = channel(seen, source).ok_or_else(|| {
-            Denied::Refused(format!(
-                "{} replicates from nobody, so {} cannot do it in the same way",
-                seen.pod_name(source),
-                pod.name
-            ))
-        })?;
+        // The source itself, or another replica where somebody has promoted the source already.
+        let others = seen.expected().map(|(other, _)| other).filter(|other| *other != source && *other != ordinal);
+        let models = std::iter::once(source).chain(others);
+        let model = models.into_iter().find_map(|other| Some((other, channel(seen, other)?)));
+        let (like, model) = model
+            .ok_or_else(|| Denied::Refused(format!("nobody replicates any more, so how {} could is not known", pod.name)))?;
         let host = renamed(seen, model, source, instead)?;
-        let known = self.followed(seen, source).await?;
+        let known = self.followed(seen, like).await?;
         let change = known.statement(&host, model.source_port);
-        let change = change.ok_or_else(|| unreadable(&seen.pod_name(source)))?;
+        let change = change.ok_or_else(|| unreadable(&seen.pod_name(like)))?;
         let said = told(self.api, &pod, &[PLAIN, FROM_HERE, &change, "START SLAVE"]).await;
         // An error may quote the statement, and the password with it.
         said.map_err(|denied| match denied {

@@ -15,7 +15,7 @@ use crate::decide::operation::departure::acknowledge;
 use crate::decide::operation::journal::{Holder, Journal, Operation, Outcome};
 use crate::decide::operation::memo::{Memo, Recovery};
 use crate::decide::operation::plan::{Action, Decision, Plan, Range, Refusal};
-use crate::decide::operation::{Beginning, Goal, Wish, begin, decide, notice};
+use crate::decide::operation::{Beginning, Goal, Wish, begin, decide, left_closed, notice};
 use crate::decide::rules::operations as rules;
 use crate::failure::{Failure, Kind};
 use crate::model::disruption::Budget;
@@ -257,7 +257,10 @@ pub async fn left(
         }
     }
     Ok(match next(&operation, &seen).map_err(unseen)? {
-        Decision::Refuse(refusal) => Err(refusal),
+        Decision::Refuse(refusal) => Err(match left_closed(&seen, &operation) {
+            Some(closed) => refusal.because([closed]).plugin(&format!("operation abort {}", target.name)),
+            None => refusal,
+        }),
         Decision::Go(plan) => {
             let confirmed = operation.aborting || plan.is_within(&operation.plan);
             Ok(Left { seen, operation, plan, confirmed })

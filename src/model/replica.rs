@@ -36,7 +36,24 @@ pub struct Channel {
     pub gtid_io_pos: GtidList,
     /// Intended delay in seconds (`SQL_Delay`).
     pub delay_seconds: u64,
+    /// What it leaves out or renames, in the words of the server: `Replicate_Do_DB: shop`. Its position passes over that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
 }
+
+/// `Replicate_Rewrite_DB` only some versions have (10.11 has it).
+const FILTERS: [&str; 10] = [
+    "Replicate_Do_DB",
+    "Replicate_Ignore_DB",
+    "Replicate_Do_Table",
+    "Replicate_Ignore_Table",
+    "Replicate_Wild_Do_Table",
+    "Replicate_Wild_Ignore_Table",
+    "Replicate_Do_Domain_Ids",
+    "Replicate_Ignore_Domain_Ids",
+    "Replicate_Ignore_Server_Ids",
+    "Replicate_Rewrite_DB",
+];
 
 /// An error number and text as the server wrote them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +97,12 @@ impl Channel {
             uses_gtid: matches!(read.text("Using_Gtid")?, "Slave_Pos" | "Current_Pos"),
             gtid_io_pos: read.text("Gtid_IO_Pos")?.parse().map_err(|problem| format!("Gtid_IO_Pos: {problem}"))?,
             delay_seconds: read.number("SQL_Delay")?,
+            filters: FILTERS
+                .iter()
+                .filter_map(|name| {
+                    row.get(*name)?.as_ref().filter(|value| !value.is_empty()).map(|value| format!("{name}: {value}"))
+                })
+                .collect(),
         })
     }
 }
@@ -147,6 +170,7 @@ mod tests {
             uses_gtid: true,
             gtid_io_pos: position.parse().unwrap(),
             delay_seconds: 0,
+            filters: Vec::new(),
         }
     }
 

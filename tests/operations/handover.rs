@@ -210,6 +210,31 @@ async fn the_primary_gets_its_role_back_and_needs_nobody_for_it() {
     }
 }
 
+/// Whoever closed the primary is gone, and somebody has opened the other one by hand, as `status` says (MDB301).
+#[tokio::test]
+async fn nobody_is_opened_beside_the_one_that_was_promoted_by_hand() {
+    for way in [RESUME, ABORT] {
+        let world = second_leads(true);
+        let dies = world.clone();
+        let dying = move |request: &_| {
+            if dies.lock().orders > 0 { Answer::error(401, "Unauthorized") } else { dies.answer(request) }
+        };
+        run_quickly(&Server::start(move |request| dying(request)).await, UPGRADE).await;
+        assert!(stands(&world).open.is_empty());
+        {
+            let mut world = world.lock();
+            let replication = world.cluster("db").as_replication();
+            replication.server(0).channel = None;
+            replication.server(0).read_only = false;
+            replication.write(0, 3);
+        }
+        let server = serve(&world, &Fates::default()).await;
+        played(&server, way, 0).await;
+        assert_eq!(stands(&world), with(if way == RESUME { NEWER } else { OLD }, 0));
+        assert!(!unfinished(&world));
+    }
+}
+
 #[tokio::test]
 async fn one_that_is_behind_is_waited_for() {
     let world = second_leads(true);

@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::decide::operation::handover::AWAITED;
 use crate::decide::operation::journal::{Operation, Outcome};
 use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, moving, notice, settled, undo};
+use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, left_closed, moving, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -24,7 +24,7 @@ use crate::process::Pace;
 use super::act::Hands;
 use super::journal::Held;
 use progress::{Asked, Progress, apart};
-use steps::{begin, leave, unwritten};
+use steps::{ATTEMPTS, begin, leave, unwritten};
 
 /// What happens on the way.
 pub enum Event<'a> {
@@ -141,7 +141,7 @@ impl Run<'_> {
             }
             Ok(Decision::Done) if progress.agrees(Asked::Done, apart) => Err(self.done(held, operation.aborting, seen).await),
             Ok(Decision::Refuse(refusal)) if progress.agrees(Asked::Refuse(refusal.rule), Duration::ZERO) => {
-                self.give_back(held).await?;
+                let refusal = refusal.because(self.give_back(held).await?);
                 Err(self.refused(held, &operation, refusal, seen.taken).await)
             }
             Ok(Decision::Done | Decision::Refuse(_)) => Ok(()),
@@ -171,10 +171,12 @@ impl Run<'_> {
         let stop = self.interrupts.get() > 0 || operation.stop_asked;
         let at_once = step.emergency || step.act.is_awaited();
         if stop && !at_once && last.as_ref() != Some(&step.id) {
+            self.give_back(held).await?;
             return Err(leave(held, End::Stopped { after: last }).await);
         }
         if self.is_late() && !at_once {
-            return Err(leave(held, End::TimedOut { waiting_for: format!("the step `{}` was not begun", step.id) }).await);
+            let why = format!("the step `{}` was not begun", step.id);
+            return Err(self.timed_out(held, &why).await);
         }
         let settle = if step.act.is_awaited() { Duration::ZERO } else { apart(seen, self.pace.settle) };
         if !step.emergency && !progress.agrees(Asked::Step(step.id.clone()), settle) {
@@ -253,22 +255,40 @@ impl Run<'_> {
             return Ok(());
         }
         self.settle(held, seen).await?;
-        Err(leave(held, End::TimedOut { waiting_for: why.to_owned() }).await)
+        Err(self.timed_out(held, why).await)
+    }
+
+    async fn timed_out(&self, held: &mut Held<'_>, why: &str) -> End {
+        match self.give_back(held).await {
+            Ok(None) => leave(held, End::TimedOut { waiting_for: why.to_owned() }).await,
+            Ok(Some(closed)) => leave(held, End::TimedOut { waiting_for: format!("{why}; {closed}") }).await,
+            Err(end) => end,
+        }
     }
 
     /// Takes back a change that the controller has not acted on: it would fire later (safety B7).
     async fn settle(&self, held: &mut Held<'_>, seen: &Snapshot) -> Result<(), End> {
-        self.give_back(held).await?;
         let step = held.journal.current.as_ref().and_then(|operation| settled(seen, operation));
         self.last(held, seen, step.as_slice()).await
     }
 
-    /// Clients get their primary back before anybody leaves a handover.
-    pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<(), End> {
-        let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) else { return Ok(()) };
-        // The last change may have come about only now.
-        let Ok(seen) = look(self.api, self.target, self.depth, None).await else { return Ok(()) };
-        self.last(held, &seen, &called_off(&seen, &operation)).await
+    /// Clients get their primary back before anybody leaves a handover. What to say if it was not seen to take writes again.
+    pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<Option<String>, End> {
+        for attempt in 1.. {
+            let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) else { break };
+            // The last change may have come about only now.
+            let Ok(seen) = look(self.api, self.target, self.depth, None).await else { break };
+            let steps = called_off(&seen, &operation);
+            if steps.is_empty() {
+                break;
+            }
+            if attempt > ATTEMPTS {
+                return Ok(left_closed(&seen, &operation));
+            }
+            self.last(held, &seen, &steps).await?;
+            tokio::time::sleep(self.pace.look).await;
+        }
+        Ok(None)
     }
 
     /// What is done before leaving. If it fails, the next look of whoever goes on finds what the journal names.

@@ -20,7 +20,7 @@ use super::progress::Progress;
 use super::{End, Event, Run};
 
 /// How often a step is tried that was not carried out, the cluster looked at before each time.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 /// How often a data directory is read that cannot be, before that is what is known of it. Each time may take a minute.
 const READ_ATTEMPTS: u32 = 3;
 
@@ -143,9 +143,9 @@ impl Run<'_> {
             tell(&Event::Again { why: &why });
             return Ok(());
         }
-        self.give_back(held).await?;
+        let closed = self.give_back(held).await?.map_or_else(String::new, |closed| format!("; {closed}"));
         let kind = if matches!(denied, Denied::Right(_)) { Kind::Forbidden } else { Kind::Other };
-        let failure = Failure::new(kind, format!("the step `{}` failed: {why}", step.id));
+        let failure = Failure::new(kind, format!("the step `{}` failed: {why}{closed}", step.id));
         Err(leave(held, End::Failed(failure)).await)
     }
 

@@ -142,6 +142,10 @@ impl Operation {
             operated.reached = operated.reached.max(*to);
             operated.failed.clone_from(failed);
         }
+        let handover = self.memo.upgrade.as_mut().and_then(|upgrade| upgrade.handover.as_mut());
+        if let (Action::Promote { ordinal }, Some(handover)) = (&step.act, handover) {
+            handover.promoting |= *ordinal == handover.to;
+        }
         if let (Action::Rollout { from, to, revision }, Some(upgrade)) = (&step.act, &mut self.memo.upgrade) {
             upgrade.rollouts = vec![from.clone(), to.clone()];
             upgrade.revision.clone_from(revision);

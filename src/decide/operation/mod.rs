@@ -330,7 +330,7 @@ pub fn confirmed(operation: &Operation, first: &Snapshot, second: &Snapshot) -> 
     match moving(operation) {
         // The old primary has everything, and waits for nobody.
         Some(_) if operation.aborting => return Ok(()),
-        Some(handover) if handover.is_promoted(second) => return Ok(()),
+        Some(handover) if handover.promoting || handover.is_promoted(second) => return Ok(()),
         Some(handover) => handover.confirmed(first, second)?,
         None => {}
     }
@@ -343,6 +343,12 @@ pub fn confirmed(operation: &Operation, first: &Snapshot, second: &Snapshot) -> 
 #[must_use]
 pub fn called_off(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
     moving(operation).map(|handover| handover.called_off(seen, &operation.begun)).unwrap_or_default()
+}
+
+/// What whoever leaves has to be told: the role of the primary is not given back.
+#[must_use]
+pub fn left_closed(seen: &Snapshot, operation: &Operation) -> Option<String> {
+    moving(operation).filter(|_| !called_off(seen, operation).is_empty()).map(|handover| handover.closed(seen))
 }
 
 /// The primary that is being moved.

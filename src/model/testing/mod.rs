@@ -292,6 +292,7 @@ pub(crate) fn channel(source: u32, position: &str) -> Channel {
         uses_gtid: true,
         gtid_io_pos: position.parse().unwrap(),
         delay_seconds: 0,
+        filters: Vec::new(),
     }
 }
 

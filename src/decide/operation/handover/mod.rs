@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::rules::operations as rules;
 use crate::model::fact::Why;
-use crate::model::gtid::Gtid;
+use crate::model::gtid::{Errant, Gtid};
 use crate::model::kubernetes::Service;
 use crate::model::names::Ordinal;
 use crate::model::replica::{Channel, IoThread};
@@ -39,6 +39,9 @@ pub struct Handover {
     pub to: Ordinal,
     /// The Services that lead to the primary alone, and are to lead to the new one.
     pub services: Vec<String>,
+    /// The new one was told to take writes: from then on there is only the way forward (safety F6).
+    #[serde(default)]
+    pub promoting: bool,
 }
 
 impl Handover {
@@ -61,9 +64,13 @@ impl Handover {
         }
         for (ordinal, _) in seen.expected().filter(|(ordinal, _)| *ordinal != from) {
             let Some(replica) = server(seen, ordinal) else { continue };
-            if let Some(why) = unlike(&replica.channels, &old) {
+            if let Some(why) = unlike(replica, &old) {
                 return refused(format!("{} {why}", seen.pod_name(ordinal)));
             }
+        }
+        let both = server(seen, to).zip(server(seen, from));
+        if let Some(errant) = both.and_then(|(new, old)| written_alone(new, old)) {
+            return refused(format!("{new} has transactions that {old} lacks ({errant}): the others would never get them"));
         }
         if !server(seen, to).is_some_and(|server| server.binlog.enabled && server.binlog.logs_replicated) {
             return refused(format!("{new} does not log what it replicates (log_slave_updates): nobody could follow it"));
@@ -75,7 +82,7 @@ impl Handover {
         }
         let files = seen.members.get(&from).and_then(|member| member.files.known().ok());
         match files.and_then(|disk| disk.starts_read_only) {
-            Some(true) => Ok(Ok(Self { from, to, services })),
+            Some(true) => Ok(Ok(Self { from, to, services, promoting: false })),
             Some(false) => {
                 let summary = format!("{old} is to be a replica and would come back as a server that takes writes");
                 let because = format!("read_only at the next start of {old}, by its configuration: OFF");
@@ -83,11 +90,6 @@ impl Handover {
             }
             None => refused(format!("whether the configuration of {old} starts it read-only is not known")),
         }
-    }
-
-    /// Whether the new one may have been opened: from then on there is only the way forward (safety F6).
-    fn may_be_promoted(&self, begun: &[Begun]) -> bool {
-        begun.iter().any(|step| step.act == Action::Promote { ordinal: self.to })
     }
 
     /// Whether anybody else than the journal was told of it.
@@ -105,17 +107,59 @@ impl Handover {
     /// # Errors
     /// What is waited for.
     pub fn taken_back(&self, seen: &Snapshot, begun: &[Begun]) -> Result<Vec<Step>, String> {
-        match (self.has_begun(begun), self.may_be_promoted(begun)) {
-            (false, _) => Ok(Vec::new()),
-            (true, true) => self.left(seen),
-            (true, false) => self.given_back(seen),
+        if !self.has_begun(begun) {
+            return Ok(Vec::new());
+        }
+        // Somebody else may have given it the role meanwhile.
+        if self.promoting || self.is_promoted(seen) { self.ended(seen) } else { self.given_back(seen) }
+    }
+
+    /// The new one has the role, whatever became of the others: what is wrong with them is for `status` to say.
+    fn ended(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
+        let new = asked(seen, self.to)?;
+        if !is_open(new) {
+            return self.opened(seen);
+        }
+        self.alone_open(seen, self.to)?;
+        let led = |server: &Server| server.channels.iter().any(|channel| source_of(seen, channel) == Source::Pod(self.to));
+        let others = seen.expected().map(|(ordinal, _)| ordinal).filter(|ordinal| *ordinal != self.to);
+        let follows: Vec<Ordinal> = others
+            .filter(|ordinal| server(seen, *ordinal).is_some_and(|other| !led(other) && written_alone(other, new).is_none()))
+            .collect();
+        let mut steps = Vec::new();
+        if !follows.is_empty() {
+            steps.push(self.follow(seen, follows));
+        }
+        steps.extend(self.lead(seen)?);
+        steps.push(noted(seen, self.to));
+        Ok(steps)
+    }
+
+    /// Everybody was seen to have everything before it was begun, so it waits for nobody now: no client can write.
+    fn opened(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
+        self.alone_open(seen, self.to)?;
+        // Services that cannot be seen are led afterwards.
+        let lead = self.lead(seen).unwrap_or_default();
+        Ok([promote(seen, self.to)].into_iter().chain(lead).chain([noted(seen, self.to)]).collect())
+    }
+
+    /// Whether nobody else is seen to take writes, so that this one may.
+    ///
+    /// # Errors
+    /// Who does.
+    fn alone_open(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), String> {
+        let open = |other: &Ordinal| server(seen, *other).is_some_and(|server| !server.read_only);
+        match seen.expected().map(|(other, _)| other).find(|other| *other != ordinal && open(other)) {
+            Some(other) => Err(format!("{} takes writes, so {} must not", seen.pod_name(other), seen.pod_name(ordinal))),
+            None => Ok(()),
         }
     }
 
     /// The old one has everything and needs nobody: it takes writes again before anything else, whatever became of the others.
     fn given_back(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
         let old = asked(seen, self.from)?;
-        let back = Self { from: self.to, to: self.from, services: self.services.clone() };
+        self.alone_open(seen, self.from)?;
+        let back = Self { from: self.to, to: self.from, ..self.clone() };
         let lead = back.lead(seen);
         let mut steps: Vec<Step> = lead.iter().flatten().cloned().collect();
         if is_open(old) {
@@ -149,7 +193,11 @@ impl Handover {
     /// # Errors
     /// What is waited for, in words that follow "waiting: ".
     pub fn left(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
-        let (old, new) = (asked(seen, self.from)?, asked(seen, self.to)?);
+        let new = asked(seen, self.to)?;
+        if self.promoting && !is_open(new) {
+            return self.opened(seen);
+        }
+        let old = asked(seen, self.from)?;
         let mut steps = Vec::new();
         match (is_open(old), is_open(new)) {
             (true, true) => return Err(format!("{} and {} both take writes", seen.pod_name(self.from), seen.pod_name(self.to))),
@@ -165,14 +213,16 @@ impl Handover {
         }
         steps.extend(self.lead(seen)?);
         if is_open(new) {
-            // What the new one has written since may have reached the old one before the new one was asked.
-            let errant = old.gtid.errant_against(&new.gtid);
-            if let Some(first) = errant.iter().find(|errant| errant.server == old.server_id) {
+            if let Some(errant) = written_alone(old, new) {
                 let (old, new) = (seen.pod_name(self.from), seen.pod_name(self.to));
                 return Err(format!(
-                    "{old} has transactions that {new} lacks ({first}): somebody wrote on it although it was read-only"
+                    "{old} has transactions that {new} lacks ({errant}): somebody wrote on it although it was read-only; after \
+                     `operation abort`, which leaves the role with {new}, `status` tells what to do with them"
                 ));
             }
+        } else if let Some(errant) = written_alone(new, old) {
+            let (old, new) = (seen.pod_name(self.from), seen.pod_name(self.to));
+            return Err(format!("{new} has transactions that {old} lacks ({errant}): the others would never get them"));
         } else {
             steps.push(promote(seen, self.to));
         }
@@ -180,15 +230,28 @@ impl Handover {
         Ok(steps)
     }
 
-    /// What gives the role back when it was waited for in vain: clients come first.
+    /// What gives the role back when it was waited for in vain: clients come first. Empty: the old one is open, or not to be opened.
     #[must_use]
     pub fn called_off(&self, seen: &Snapshot, begun: &[Begun]) -> Vec<Step> {
-        let closed = server(seen, self.from).is_some_and(|server| server.read_only);
-        if !closed || !self.has_begun(begun) || self.may_be_promoted(begun) {
+        if !self.has_begun(begun) || self.promoting || self.alone_open(seen, self.from).is_err() {
             return Vec::new();
         }
-        let steps = self.given_back(seen).unwrap_or_default();
-        steps.into_iter().filter(|step| matches!(step.act, Action::Lead { .. } | Action::Promote { .. })).collect()
+        match server(seen, self.from) {
+            Some(old) if !old.read_only => Vec::new(),
+            // It may be closed.
+            None => vec![promote(seen, self.from)],
+            Some(_) => {
+                let steps = self.given_back(seen).unwrap_or_default();
+                steps.into_iter().filter(|step| matches!(step.act, Action::Lead { .. } | Action::Promote { .. })).collect()
+            }
+        }
+    }
+
+    /// What there is to say if the role could not be given back.
+    #[must_use]
+    pub fn closed(&self, seen: &Snapshot) -> String {
+        let old = seen.pod_name(self.from);
+        format!("{old} was not seen to take writes again: no client can write, and `operation abort` opens it")
     }
 
     /// Whether the new one takes writes.
@@ -318,9 +381,22 @@ fn noted(seen: &Snapshot, ordinal: Ordinal) -> Step {
     Step::new(format!("note {pod}"), format!("write down that {pod} is the primary"), Action::HandedOver { ordinal })
 }
 
+/// What a server has written itself and another one has not. What others wrote may have reached this one since the other was asked.
+fn written_alone(server: &Server, other: &Server) -> Option<Errant> {
+    server.gtid.errant_against(&other.gtid).into_iter().find(|errant| errant.server == server.server_id)
+}
+
 /// What about the way in which a replica follows its primary is not handled here.
-fn unlike(channels: &[Channel], primary: &str) -> Option<String> {
-    let [channel] = channels else { return Some(format!("has {} replication channels", channels.len())) };
+fn unlike(replica: &Server, primary: &str) -> Option<String> {
+    if !replica.read_only {
+        return Some("is not read-only".to_owned());
+    }
+    let [channel] = &replica.channels[..] else {
+        return Some(format!("has {} replication channels", replica.channels.len()));
+    };
+    if let Some(filter) = channel.filters.first() {
+        return Some(format!("replicates only a part ({filter}): its position does not say what it has"));
+    }
     if !channel.name.is_empty() {
         return Some(format!("replicates by a connection with a name ({})", channel.name));
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::fact::Fact;
-use crate::model::testing::{healthy_replication, noon, server_of};
+use crate::model::testing::{healthy_replication, noon, server_of, silence};
 
 /// db-0 is the primary, and a Service leads to it alone.
 fn cluster() -> Snapshot {
@@ -58,10 +58,11 @@ fn begun(step: &Step) -> Begun {
 fn each_step_leads_to_the_next_and_from_each_there_is_a_way_back_until_the_promotion() {
     const ALL: [&str; 5] = ["close db-0", "follow db-1", "lead clients to db-1", "promote db-1", "note db-1"];
     let mut seen = cluster();
-    let handover = handover(&seen).unwrap();
+    let mut handover = handover(&seen).unwrap();
     assert_eq!(handover.services, ["db-sql"]);
     let mut done: Vec<Begun> = Vec::new();
     for number in 0..ALL.len() {
+        handover.promoting = number == 4;
         assert_eq!(ids(&handover, &seen).unwrap(), ALL[number..]);
         let mut back = handover.taken_back(&seen, &done).unwrap();
         match number {
@@ -166,6 +167,16 @@ fn what_cannot_be_moved_is_refused_before_anything_is_done() {
     assert!(channel(|channel| channel.name = "other".to_owned()).contains("db-2 replicates by a connection with a name"));
     assert!(channel(|channel| channel.uses_gtid = false).contains("does not replicate by GTID"));
     assert!(channel(|channel| channel.delay_seconds = 60).contains("is meant to be 60 s behind"));
+    assert!(
+        channel(|channel| channel.filters = vec!["Replicate_Do_DB: shop".to_owned()])
+            .contains("only a part (Replicate_Do_DB: shop)")
+    );
+    assert!(refused(&|seen| server_of(seen, 2).read_only = false).contains("db-2 is not read-only"));
+    let alone = |seen: &mut Snapshot| {
+        let id = server_of(seen, 1).server_id;
+        server_of(seen, 1).gtid.binlog_state = format!("0-10-3514,0-{id}-3513").parse().unwrap();
+    };
+    assert!(refused(&alone).contains("db-1 has transactions that db-0 lacks"));
     assert!(channel(|channel| channel.source_host = "db-primary".to_owned()).contains("follows it as db-primary"));
     assert!(
         refused(&|seen| server_of(seen, 0).gtid.current_pos = "0-10-9".parse().unwrap()).contains("gtid_current_pos of db-0")
@@ -174,4 +185,68 @@ fn what_cannot_be_moved_is_refused_before_anything_is_done() {
     let mut unseen = cluster();
     unseen.objects.services = Fact::Unknown(Why::Forbidden("list services".to_owned()));
     assert!(Handover::of(&unseen, Ordinal(0), Ordinal(1)).is_err());
+}
+
+/// The one that closed the primary died, and somebody has made another one the primary by hand, as `status` says (MDB301).
+#[test]
+fn nobody_is_opened_beside_one_that_takes_writes() {
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    let done = [begun(&close(&seen, Ordinal(0)))];
+    server_of(&mut seen, 0).read_only = true;
+    let open = |ordinal: u32| {
+        let mut seen = seen.clone();
+        let server = server_of(&mut seen, ordinal);
+        (server.read_only, server.channels) = (false, Vec::new());
+        seen
+    };
+    // The one that was to have it has it: it keeps it, and the others follow.
+    let theirs = open(1);
+    assert_eq!(handover.called_off(&theirs, &done), []);
+    for steps in [handover.taken_back(&theirs, &done).unwrap(), handover.left(&theirs).unwrap()] {
+        let ids: Vec<&str> = steps.iter().map(|step| step.id.as_str()).collect();
+        assert_eq!(ids, ["follow db-1", "lead clients to db-1", "note db-1"]);
+    }
+    let another = open(2);
+    assert_eq!(handover.called_off(&another, &done), []);
+    assert!(handover.taken_back(&another, &done).unwrap_err().contains("db-2 takes writes, so db-0 must not"));
+}
+
+/// Everybody had everything when the promotion was begun: no client waits for a server that went away since.
+#[test]
+fn what_was_begun_to_be_promoted_waits_for_nobody() {
+    let mut seen = cluster();
+    let mut handover = handover(&seen).unwrap();
+    while let Some(step) = handover.left(&seen).unwrap().first().filter(|step| step.id != "promote db-1") {
+        act(&mut seen, step);
+    }
+    let done = [begun(&close(&seen, Ordinal(0)))];
+    handover.promoting = true;
+    for gone in [0, 2] {
+        let mut seen = seen.clone();
+        silence(&mut seen, gone);
+        assert_eq!(ids(&handover, &seen).unwrap(), ["promote db-1", "note db-1"]);
+        assert_eq!(handover.taken_back(&seen, &done), handover.left(&seen));
+        // And when it is: whoever takes the operation back is not kept by who does not answer, nor by who wrote alone.
+        let promote = handover.left(&seen).unwrap().remove(0);
+        act(&mut seen, &promote);
+        assert!(ids(&handover, &seen).is_err(), "it goes on only with everybody");
+        assert_eq!(handover.taken_back(&seen, &done).unwrap().last().unwrap().id, "note db-1");
+    }
+    let promote = handover.left(&seen).unwrap().remove(0);
+    act(&mut seen, &promote);
+    server_of(&mut seen, 0).gtid.binlog_state = "0-10-3515".parse().unwrap();
+    assert!(ids(&handover, &seen).unwrap_err().contains("`operation abort`"));
+    assert_eq!(handover.taken_back(&seen, &done).unwrap().last().unwrap().id, "note db-1");
+}
+
+/// What is not seen may be closed.
+#[test]
+fn a_primary_that_does_not_answer_is_opened_before_anybody_leaves() {
+    let mut seen = cluster();
+    let handover = handover(&seen).unwrap();
+    let done = [begun(&close(&seen, Ordinal(0)))];
+    silence(&mut seen, 0);
+    assert_eq!(handover.called_off(&seen, &[]), [], "it was not closed");
+    assert_eq!(handover.called_off(&seen, &done)[0].id, "promote db-0");
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::decide::operation::formation::{BACK, Formation, server};
+use crate::decide::operation::formation::{BACK, Formation, does_not_start, server};
 use crate::decide::operation::gates::{AGREE, LEAVE, wait};
 use crate::decide::operation::handover::{AWAITED, Handover};
-use crate::decide::operation::plan::{Action, Decision, Plan, Step};
+use crate::decide::operation::plan::{Action, Decision, Plan, Refusal, Step};
+use crate::decide::rules::operations as rules;
 use crate::model::names::Ordinal;
 use crate::model::snapshot::Snapshot;
 use crate::model::version::Version;
@@ -49,6 +50,9 @@ impl Way<'_> {
         let Some((from, to)) = primary.and_then(|primary| pods::handed_over(seen, primary, &self.open)) else {
             return self.replace_all(steps);
         };
+        if let Some(broken) = broken.first() {
+            return Decision::Refuse(self.mend_first(*broken, from));
+        }
         match Handover::of(seen, from, to) {
             Err(why) => wait(why.to_string(), AGREE),
             Ok(Err(refusal)) => Decision::Refuse(refusal),
@@ -61,6 +65,19 @@ impl Way<'_> {
                 }
             },
         }
+    }
+
+    /// Everybody has to follow the new primary, and this one cannot.
+    fn mend_first(&self, broken: Ordinal, from: Ordinal) -> Refusal {
+        let (seen, name) = (self.seen, &self.seen.target.name);
+        let (pod, primary) = (seen.pod_name(broken), seen.pod_name(from));
+        let summary = format!("{pod} does not start, and the role of {primary} can only be handed over while all follow");
+        let refusal = Refusal::new(&rules::PRIMARY_NOT_LAST, summary).because(does_not_start(seen, broken));
+        if broken < from {
+            return refusal.kubectl(&format!("describe pod {pod}"));
+        }
+        let partition = broken.0 - seen.objects.stateful_set.start;
+        refusal.plugin(&format!("upgrade {name} --image {} --partition {partition}", self.aim.image))
     }
 
     /// The steps that are left once the primary was moved.
