@@ -49,7 +49,7 @@ pub struct Disk {
 
 impl Disk {
     /// Its server was alone in a primary component when it ended: it left as the last (`safe_to_bootstrap: 1`), or was killed while
-    /// its view named nobody else (Galera 26.4). So whoever goes on while this directory is at rest goes on without what it wrote
+    /// its view named nobody else (Galera 26.4; a later start that fails keeps the flag: seen on 10.11 and 11.8). So whoever goes on while this directory is at rest goes on without what it wrote
     /// then, and what both number alike may be different rows.
     #[must_use]
     pub fn was_alone(&self) -> bool {

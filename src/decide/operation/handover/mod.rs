@@ -75,9 +75,7 @@ impl Handover {
         if !server(seen, to).is_some_and(|server| server.binlog.enabled && server.binlog.logs_replicated) {
             return refused(format!("{new} does not log what it replicates (log_slave_updates): nobody could follow it"));
         }
-        let written = server(seen, from).map(|server| &server.gtid);
-        if written.is_none_or(|gtid| gtid.binlog_pos.0.iter().any(|(domain, last)| gtid.current_pos.0.get(domain) != Some(last)))
-        {
+        if !server(seen, from).is_some_and(|server| goes_on(server, false)) {
             return refused(format!("gtid_current_pos of {old} is not what it has logged last: it could not go on from there"));
         }
         let files = seen.members.get(&from).and_then(|member| member.files.known().ok());
@@ -283,6 +281,9 @@ impl Handover {
         if had.is_empty() {
             return Err(format!("{source} does not tell what it has written"));
         }
+        if !goes_on(old, true) {
+            return Err(format!("gtid_current_pos of {source} is not what it has logged last: it could not go on from there"));
+        }
         for (ordinal, _) in seen.expected().filter(|(ordinal, _)| *ordinal != self.from) {
             let other = asked(seen, ordinal)?;
             if !other.gtid.slave_pos.furthest(&other.gtid.binlog_pos).covers(had) {
@@ -352,6 +353,16 @@ impl Handover {
 
 fn asked(seen: &Snapshot, ordinal: Ordinal) -> Result<&Server, String> {
     server(seen, ordinal).ok_or_else(|| format!("{} does not answer", seen.pod_name(ordinal)))
+}
+
+/// Whether `gtid_current_pos`, from which the old one is to go on as a replica, is what it has logged last. While clients write
+/// (`closed` is false), the server reads the two at different moments, and its own last write is known to be in both.
+fn goes_on(server: &Server, closed: bool) -> bool {
+    let is = |last: &Gtid, current: &Gtid| {
+        current == last || (!closed && last.server == server.server_id && current.server == server.server_id)
+    };
+    let current = &server.gtid.current_pos.0;
+    server.gtid.binlog_pos.0.iter().all(|(domain, last)| current.get(domain).is_some_and(|current| is(last, current)))
 }
 
 /// By somebody, not by an error: whoever died before the last of a few statements, perhaps.

@@ -159,7 +159,7 @@ fn what_cannot_be_moved_is_refused_before_anything_is_done() {
     let refused = |change: &dyn Fn(&mut Snapshot)| {
         let mut seen = cluster();
         change(&mut seen);
-        let refusal = handover(&seen).unwrap_err();
+        let refusal = self::handover(&seen).unwrap_err();
         format!("{} {}", refusal.rule.code, refusal.because.join(" "))
     };
     assert!(refused(&|seen| *selector(seen) = "db-2".to_owned()).contains("MDB739 no Service selects db-0"));
@@ -178,9 +178,20 @@ fn what_cannot_be_moved_is_refused_before_anything_is_done() {
     };
     assert!(refused(&alone).contains("db-1 has transactions that db-0 lacks"));
     assert!(channel(|channel| channel.source_host = "db-primary".to_owned()).contains("follows it as db-primary"));
-    assert!(
-        refused(&|seen| server_of(seen, 0).gtid.current_pos = "0-10-9".parse().unwrap()).contains("gtid_current_pos of db-0")
-    );
+    let current = |position: &str| {
+        let mut seen = cluster();
+        server_of(&mut seen, 0).gtid.current_pos = position.parse().unwrap();
+        seen
+    };
+    for wrong in ["0-11-9", ""] {
+        let refusal = handover(&current(wrong)).unwrap_err();
+        assert!(refusal.because[0].contains("gtid_current_pos of db-0"), "{refusal:?}");
+    }
+    // A client wrote between the two answers of one server. When none can any more they have to agree.
+    let mut written = current("0-10-3513");
+    let handover = handover(&written).unwrap();
+    server_of(&mut written, 0).read_only = true;
+    assert!(ids(&handover, &written).unwrap_err().contains("gtid_current_pos of db-0"));
     assert!(refused(&|seen| server_of(seen, 1).binlog.logs_replicated = false).contains("log_slave_updates"));
     let mut unseen = cluster();
     unseen.objects.services = Fact::Unknown(Why::Forbidden("list services".to_owned()));
