@@ -22,7 +22,9 @@ pub struct Disk {
     pub empty: bool,
     pub grastate: StateFile<Grastate>,
     pub gvwstate: StateFile<Gvwstate>,
-    /// Leftovers of a state transfer that is running or was cut: `sst_in_progress`, `.sst`, `wsrep_sst.pid`.
+    /// Leftovers of a state transfer into it that is running or was cut: `sst_in_progress`, `.sst`. Not `wsrep_sst.pid`, which a
+    /// donor's script writes, too: a joiner that was killed has one of the others, or a `grastate.dat` of 0 bytes or with the zero
+    /// UUID (10.11, 11.8: every method).
     pub transfer_markers: Vec<String>,
     /// The script of a state transfer that runs beside the server. `None`: none runs.
     pub copying: Option<Copying>,

@@ -453,4 +453,21 @@ mod tests {
         std::fs::create_dir_all(volume.join("data/mysql")).unwrap();
         assert!(look().known().is_ok_and(|disk| disk.initialised && !disk.empty));
     }
+
+    #[test]
+    fn what_the_script_of_a_donor_leaves_is_no_mark_of_a_copy_into_the_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path();
+        let marks = || {
+            let text = script_at_rest(&[volume.to_str().unwrap()]).replace("--go\n", "");
+            let ended = std::process::Command::new("sh").args(["-c", &text]).output().unwrap();
+            read(&ended.stdout, NOW).files.known().unwrap().transfer_markers.clone()
+        };
+        std::fs::create_dir(volume.join("mysql")).unwrap();
+        std::fs::write(volume.join("wsrep_sst.pid"), "").unwrap();
+        assert_eq!(marks(), [""; 0]);
+        std::fs::create_dir(volume.join(".sst")).unwrap();
+        std::fs::write(volume.join("sst_in_progress"), "").unwrap();
+        assert_eq!(marks(), ["sst_in_progress", ".sst"]);
+    }
 }

@@ -56,7 +56,7 @@ look_at_files() {
   elif [ -n "$nothing" ]; then echo empty
   else echo bare; fi
   section markers
-  for f in sst_in_progress .sst wsrep_sst.pid; do [ -e "$datadir/$f" ] && echo "$f"; done
+  for f in sst_in_progress .sst; do [ -e "$datadir/$f" ] && echo "$f"; done
   file grastate.dat
   file gvwstate.dat
   for f in mariadb_upgrade_info mysql_upgrade_info; do [ -e "$datadir/$f" ] && { file "$f"; break; }; done

@@ -232,8 +232,10 @@ fn why_unknown(disk: &Disk, standing: Standing<'_>) -> String {
 
 fn bars(disk: &Disk) -> Vec<Bar> {
     let mut bars = Vec::new();
-    if !disk.transfer_markers.is_empty() {
-        bars.push(Bar::HalfCopy(disk.transfer_markers.clone()));
+    // An older journal names what a donor leaves, too.
+    let marks: Vec<String> = disk.transfer_markers.iter().filter(|mark| *mark != "wsrep_sst.pid").cloned().collect();
+    if !marks.is_empty() {
+        bars.push(Bar::HalfCopy(marks));
     }
     if !disk.initialised {
         bars.push(Bar::NoDatabase);

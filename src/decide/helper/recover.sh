@@ -2,7 +2,7 @@ datadir=$1; shift
 refuse() { echo "kubectl-mariadb: refused: $*"; exit 3; }
 [ -d "$datadir/mysql" ] && [ -e "$datadir/ibdata1" ] || refuse "$datadir holds no database"
 [ ! -e "$datadir/grastate.dat" ] || [ -s "$datadir/grastate.dat" ] || refuse "grastate.dat is empty: a state transfer never completed"
-for mark in sst_in_progress .sst wsrep_sst.pid; do
+for mark in sst_in_progress .sst; do
   [ ! -e "$datadir/$mark" ] || refuse "$mark shows a state transfer that was cut"
 done
 for server in mariadbd mysqld /opt/bitnami/mariadb/sbin/mariadbd /opt/bitnami/mariadb/sbin/mysqld; do

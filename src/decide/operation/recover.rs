@@ -277,7 +277,10 @@ fn found(seen: &Snapshot, memo: &Memo, founder: Founder, now: Range, election: &
     let at = election.candidates[&founder.ordinal].at();
     let behind = |ordinal: Ordinal| election.candidates[&ordinal].at().map(|at| at.seqno) < at.map(|at| at.seqno);
     let apart = at.map(|at| were_apart(at, election, &memo.recovery.files)).unwrap_or_default();
-    for (ordinal, change) in writes(founder.ordinal, election, &memo.recovery.files) {
+    let mut writes: Vec<_> = writes(founder.ordinal, election, &memo.recovery.files).into_iter().collect();
+    // Only their own files tell of them: whoever may have been with them is written before that is taken out.
+    writes.sort_by_key(|(ordinal, _)| apart.contains(ordinal));
+    for (ordinal, change) in writes {
         let pod = seen.pod_name(ordinal);
         let seqno = change.after.as_ref().and_then(|state| state.seqno).map_or_else(String::new, |seqno| seqno.to_string());
         let say = if ordinal == founder.ordinal {

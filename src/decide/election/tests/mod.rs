@@ -131,6 +131,15 @@ fn a_half_copy_is_never_elected_and_never_in_the_way() {
     }
 }
 
+/// An older journal may still call it a mark.
+#[test]
+fn a_killed_donor_is_no_half_copy() {
+    let full = format!("{HISTORY}:18");
+    let mut seen = killed();
+    files_of(&mut seen, 0).transfer_markers = vec!["wsrep_sst.pid".to_owned()];
+    assert_eq!(elect(&seen, &recovered([Some(&full), None, None])).candidates[&Ordinal(0)].trust, Trust::Whole);
+}
+
 #[test]
 fn when_all_others_are_lost_the_half_copy_is_refused_with_the_best_position() {
     let mut seen = killed();

@@ -284,7 +284,9 @@ fn the_recovery_script_is_posix_shell_and_refuses_what_it_must() {
     let datadir = folder.path();
     let run = || {
         let script = include_str!("../recover.sh");
-        let ended = std::process::Command::new("sh").args(["-c", script, "recover"]).arg(datadir).output().unwrap();
+        // No server is found there, whatever this machine has.
+        let mut shell = std::process::Command::new("/bin/sh");
+        let ended = shell.args(["-c", script, "recover"]).arg(datadir).env("PATH", datadir).output().unwrap();
         String::from_utf8(ended.stdout).unwrap()
     };
     assert!(run().contains("holds no database"));
@@ -293,6 +295,9 @@ fn the_recovery_script_is_posix_shell_and_refuses_what_it_must() {
     std::fs::write(datadir.join("grastate.dat"), "").unwrap();
     assert!(run().contains("grastate.dat is empty"));
     std::fs::write(datadir.join("grastate.dat"), "uuid").unwrap();
+    // A donor that was killed is whole.
+    std::fs::write(datadir.join("wsrep_sst.pid"), "").unwrap();
+    assert!(run().contains("the image has no mariadbd"));
     std::fs::write(datadir.join("sst_in_progress"), "").unwrap();
     assert!(run().contains("sst_in_progress shows a state transfer that was cut"));
 }

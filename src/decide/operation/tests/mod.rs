@@ -1,3 +1,4 @@
+mod apart;
 mod properties;
 mod small;
 mod unread;

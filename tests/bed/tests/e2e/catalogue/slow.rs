@@ -68,6 +68,7 @@ fn operations(one: Version, other: Version) -> Vec<Group> {
                 ("recover::simultaneous_stop", KEEPS, recover::rows::simultaneous_stop),
                 ("recover::foreign_history", KEEPS, recover::rows::foreign_history),
                 ("recover::half_copy", SPOILS, recover::rows::half_copy),
+                ("recover::donor_killed", SPOILS, recover::rows::donor_killed),
             ],
         ),
         group(

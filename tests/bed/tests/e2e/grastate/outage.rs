@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use bed::testing::cluster::Pod;
 use bed::testing::faults::Lasting;
 use bed::testing::run::wait_until;
 use mysql::prelude::Queryable;
@@ -106,13 +107,7 @@ pub fn leave_behind(stage: &Stage) -> Result<([u64; 3], Vec<Lasting>)> {
     stage.cluster.connect(a)?.query_drop("DROP TABLE IF EXISTS trial.ahead")?;
     let cut = stage.faults.partition(&[a, b], &[c])?;
     stage.wait_wsrep("the majority goes on", &[0, 1], |wsrep| wsrep.status == "Primary" && wsrep.size == 2)?;
-    // The operator may have been held back before it made the account and the database of the writers.
-    let mut writer = stage.cluster.connect(a)?;
-    writer.query_drop("CREATE DATABASE IF NOT EXISTS trial")?;
-    writer.query_drop("CREATE TABLE IF NOT EXISTS trial.ahead (id INT PRIMARY KEY)")?;
-    for id in 0..20 {
-        writer.query_drop(format!("REPLACE INTO trial.ahead VALUES ({id})"))?;
-    }
+    write_rows(stage, a)?;
     let mut seqnos = [0; 3];
     wait_until("both have all rows", SOON, || {
         for (ordinal, seqno) in (0..3).zip(&mut seqnos) {
@@ -122,6 +117,18 @@ pub fn leave_behind(stage: &Stage) -> Result<([u64; 3], Vec<Lasting>)> {
         Ok(())
     })?;
     Ok((seqnos, cut))
+}
+
+/// Twenty rows that can be counted afterwards.
+pub fn write_rows(stage: &Stage, pod: &Pod) -> Result<()> {
+    // The operator may have been held back before it made the account and the database of the writers.
+    let mut writer = stage.cluster.connect(pod)?;
+    writer.query_drop("CREATE DATABASE IF NOT EXISTS trial")?;
+    writer.query_drop("CREATE TABLE IF NOT EXISTS trial.ahead (id INT PRIMARY KEY)")?;
+    for id in 0..20 {
+        writer.query_drop(format!("REPLACE INTO trial.ahead VALUES ({id})"))?;
+    }
+    Ok(())
 }
 
 /// Rows 6 and 19: the set goes on trying. Files are read in the seconds a container lives; recovery never disturbs a start and

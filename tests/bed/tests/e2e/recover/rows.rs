@@ -13,10 +13,10 @@ use bed::testing::shape::Shape;
 use bed::testing::writers::{Target, Writers};
 use serde_json::Value;
 
-use crate::grastate::{on_volume, outage, scale_to_zero};
+use crate::grastate::{self, on_volume, outage, scale_to_zero};
 use crate::stage::{SOON, Stage};
 
-use super::{is_whole, run};
+use super::{holds_what_the_majority_wrote, is_whole, run};
 
 pub const RECOVER: [&str; 3] = ["galera", "recover", "-y"];
 
@@ -65,6 +65,35 @@ pub fn half_copy(stage: &Stage) -> Result<()> {
         rows: "7, 8".to_owned(),
         fault: "joiner and donor die in the middle of a state transfer, and the third with them".to_owned(),
         did: recovered.said(),
+        took: Some(recovered.took),
+        acknowledged: None,
+    })
+}
+
+/// Row 8: the donor dies while it gives. What its script leaves in its data directory is no mark of a copy into it: it is whole.
+pub fn donor_killed(stage: &Stage) -> Result<()> {
+    let history = stage.wsrep(0)?.state_uuid;
+    outage::write_rows(stage, &stage.cluster.pod(0)?)?;
+    outage::die_in_copy(stage)?;
+    scale_to_zero(stage)?;
+    let gave = |ordinal| Ok(on_volume(stage, ordinal, "if [ -e wsrep_sst.pid ]; then echo gave; fi")?.trim() == "gave");
+    let gave: Result<Vec<bool>> = [0, 1].into_iter().map(gave).collect();
+    ensure!(gave?.contains(&true), "the script of the donor has left nothing");
+    let seen = grastate::run(stage, &["--yes", "--recover-positions"])?;
+    for ordinal in [0, 1] {
+        let member = seen.member(ordinal)?;
+        ensure!(member["trust"] == "whole", "db-{ordinal} is whole:\n{}", seen.told());
+    }
+    ensure!(seen.member(2)?["trust"] == "never", "db-2 is half a copy:\n{}", seen.told());
+    stage.cluster.kubectl(&["scale", "statefulset/db", "--replicas=3"])?;
+    let recovered = run(stage, &RECOVER)?;
+    recovered.ended(0, "done")?;
+    is_whole(stage, &history)?;
+    holds_what_the_majority_wrote(stage, &recovered)?;
+    stage.record(Record {
+        rows: "8".to_owned(),
+        fault: "the donor dies in the middle of a state transfer, and the others with it".to_owned(),
+        did: format!("took the donor's directory for whole; {}", recovered.said()),
         took: Some(recovered.took),
         acknowledged: None,
     })
