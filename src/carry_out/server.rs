@@ -15,6 +15,8 @@ const CONVERSION: Duration = Duration::from_secs(1800);
 /// `SET GLOBAL read_only` waits for whoever holds tables by `LOCK TABLES`, and everybody else who writes waits for it meanwhile: it
 /// gives up (1205) before its answer does, so that it does not come about later.
 const BRIEFLY: &str = "SET SESSION lock_wait_timeout = 10";
+/// So long one may still come about whose answer was lost.
+pub(super) const CLOSES: Duration = Duration::from_secs(10);
 /// A statement and its way.
 const OPENING: Duration = Duration::from_secs(20);
 

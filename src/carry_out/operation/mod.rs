@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::api::Api;
 use crate::decide::operation::handover::AWAITED;
 use crate::decide::operation::journal::{Operation, Outcome};
-use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
+use crate::decide::operation::plan::{Action, Decision, Plan, Refusal, Step};
 use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, left_closed, moving, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
@@ -23,6 +23,7 @@ use crate::process::Pace;
 
 use super::act::Hands;
 use super::journal::Held;
+use super::server::CLOSES;
 use progress::{Asked, Progress, apart};
 use steps::{ATTEMPTS, begin, leave, unwritten};
 
@@ -274,17 +275,21 @@ impl Run<'_> {
 
     /// Clients get their primary back before anybody leaves a handover. What to say if it was not seen to take writes again.
     pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<Option<String>, End> {
-        for attempt in 1.. {
+        let (began, mut attempts) = (Instant::now(), 0);
+        loop {
             let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) else { break };
             // The last change may have come about only now.
             let Ok(seen) = look(self.api, self.target, self.depth, None).await else { break };
             let steps = called_off(&seen, &operation);
-            if steps.is_empty() {
+            // A statement whose answer was lost may still wait for a table that somebody has locked.
+            let closing = matches!(operation.begun.last(), Some(last) if !last.done && matches!(last.act, Action::Close { .. }));
+            if steps.is_empty() && !(closing && began.elapsed() < CLOSES.min(self.pace.patience)) {
                 break;
             }
-            if attempt > ATTEMPTS {
+            if attempts == ATTEMPTS {
                 return Ok(left_closed(&seen, &operation));
             }
+            attempts += u32::from(!steps.is_empty());
             self.last(held, &seen, &steps).await?;
             tokio::time::sleep(self.pace.look).await;
         }

@@ -21,6 +21,8 @@ use super::{End, Event, Run};
 
 /// How often a step is tried that was not carried out, the cluster looked at before each time.
 pub(super) const ATTEMPTS: u32 = 5;
+/// Somebody holds a table for longer than it was waited for (`ER_LOCK_WAIT_TIMEOUT`).
+const LOCKED: &str = "1205 ";
 /// How often a data directory is read that cannot be, before that is what is known of it. Each time may take a minute.
 const READ_ATTEMPTS: u32 = 3;
 
@@ -120,6 +122,8 @@ impl Run<'_> {
         // Reading once more does no harm, whatever went wrong, and neither does writing the same again.
         let again = match &denied {
             Denied::Right(_) => false,
+            // Each time it is tried, clients wait with it for the table that somebody has locked.
+            Denied::Refused(words) if matches!(step.act, Action::Close { .. }) && words.starts_with(LOCKED) => false,
             Denied::Refused(_) => {
                 matches!(step.act, Action::Inspect { .. } | Action::Read { .. } | Action::Try { .. })
                     || matches!(
