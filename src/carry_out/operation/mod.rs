@@ -13,7 +13,7 @@ use crate::api::Api;
 use crate::decide::operation::handover::AWAITED;
 use crate::decide::operation::journal::{Operation, Outcome};
 use crate::decide::operation::plan::{Decision, Plan, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, moving, notice, settled, undo};
+use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, forward, moving, notice, settled, undo};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -102,7 +102,13 @@ pub async fn look(api: &Api, target: &Target, depth: Depth, founder: Option<Ordi
 /// # Errors
 /// A fact that is needed is not known.
 pub fn next(operation: &Operation, seen: &Snapshot) -> Result<Decision, Why> {
-    if operation.aborting { Ok(undo(seen, operation)) } else { decide(operation.goal, seen, &operation.memo) }
+    if operation.aborting {
+        return Ok(undo(seen, operation));
+    }
+    Ok(match decide(operation.goal, seen, &operation.memo)? {
+        Decision::Refuse(refusal) => Decision::Refuse(forward(seen, operation, refusal)),
+        decision => decision,
+    })
 }
 
 impl Run<'_> {
