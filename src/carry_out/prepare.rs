@@ -1,5 +1,6 @@
 //! Before the first step: who else is there, two looks, the plan, and whether the API server would accept it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -278,13 +279,21 @@ pub async fn left(
 /// What whoever goes on must not take over from what was found out before: servers may have been started since, and have died again,
 /// even if the set now says what it said then. And what failed is tried again.
 fn read_again(operation: &mut Operation, seen: &Snapshot) {
+    let seeded = operation.begun.iter().filter_map(|step| match step.act {
+        Action::Claim { ordinal, .. } => Some(ordinal),
+        _ => None,
+    });
+    let seeded: BTreeSet<Ordinal> = seeded.collect();
     let memo = &mut operation.memo;
     let set = &seen.objects.stateful_set;
+    let adopted = memo.scale.as_mut().is_some_and(|scale| scale.adopt(seen, &seeded));
     let changed = memo.recovery.generation.is_some_and(|generation| generation != set.generation);
     if memo.recovery.elects() && !memo.founded && (changed || !memo.ranges.contains(&Range::of(set))) {
         (memo.founder, memo.recovery) = (None, memo.recovery.anew(seen.taken));
         memo.closed.clear();
         operation.goal = if memo.recovery.choice.is_some() { Goal::Bootstrap } else { Goal::Recover };
+    } else if memo.scale.is_some() && (changed || adopted) {
+        memo.recovery = Recovery::default();
     } else if memo.founder.is_none() {
         memo.recovery.unread.clear();
         memo.recovery.positions.retain(|_, found| found.position.known().is_ok());

@@ -339,6 +339,40 @@ async fn a_scale_that_dies_after_any_change_can_be_taken_back_until_a_volume_is_
     }
 }
 
+/// The plugin dies after each change in turn. Then somebody scales the set up and down again: other volumes lie there.
+#[tokio::test]
+async fn what_others_have_left_there_meanwhile_is_read_like_the_rest() {
+    let cut = async |play: &Play, number: usize| {
+        let world = (play.world)();
+        run_quickly(&serve(&world, &Fates::new(Of::Changes, Some((number, Fate::Dies)))).await, play.args).await;
+        if !unfinished(&world) || world.lock().cluster("db").replicas != 3 {
+            return false;
+        }
+        let read = {
+            let mut world = world.lock();
+            let cluster = world.cluster("db");
+            cluster.scale_from_outside(5);
+            for ordinal in [3, 4] {
+                let member = cluster.member(ordinal);
+                (member.has_claim, member.claims_remade) = (true, member.claims_remade + 1);
+            }
+            cluster.scale_from_outside(3);
+            world.helpers.created.len()
+        };
+        let run = run_quickly(&serve(&world, &Fates::default()).await, RESUME).await;
+        let told = format!("{:?} dies at change {number}\n{}{}", play.args, run.stdout, run.stderr);
+        assert_eq!((run.exit, standing(&world)), (0, of(5, false)), "{told}");
+        assert!(world.lock().helpers.created.len() > read, "{told}");
+        true
+    };
+    for play in &PLAYS[2..] {
+        let cuts = (1..=play.changes().await).map(|number| cut(play, number));
+        let read: Vec<bool> = stream::iter(cuts).buffer_unordered(AT_ONCE).collect().await;
+        let again = read.into_iter().filter(|again| *again).count();
+        assert!(again > 2, "{:?}: {again}", play.args);
+    }
+}
+
 #[tokio::test]
 async fn any_answer_may_be_lost_and_any_change_may_not_arrive() {
     for play in [&PLAYS[0], &PLAYS[3]] {

@@ -13,7 +13,9 @@ use crate::api::Api;
 use crate::decide::operation::handover::AWAITED;
 use crate::decide::operation::journal::{Operation, Outcome};
 use crate::decide::operation::plan::{Action, Decision, Plan, Refusal, Step};
-use crate::decide::operation::{bootstrap_name, called_off, confirmed, decide, left_closed, moving, notice, settled, undo};
+use crate::decide::operation::{
+    bootstrap_name, called_off, confirmed, decide, forward, left_closed, moving, notice, settled, undo,
+};
 use crate::failure::{Failure, Kind};
 use crate::model::fact::Why;
 use crate::model::names::{Ordinal, Target};
@@ -103,7 +105,13 @@ pub async fn look(api: &Api, target: &Target, depth: Depth, founder: Option<Ordi
 /// # Errors
 /// A fact that is needed is not known.
 pub fn next(operation: &Operation, seen: &Snapshot) -> Result<Decision, Why> {
-    if operation.aborting { Ok(undo(seen, operation)) } else { decide(operation.goal, seen, &operation.memo) }
+    if operation.aborting {
+        return Ok(undo(seen, operation));
+    }
+    Ok(match decide(operation.goal, seen, &operation.memo)? {
+        Decision::Refuse(refusal) => Decision::Refuse(forward(seen, operation, refusal)),
+        decision => decision,
+    })
 }
 
 impl Run<'_> {

@@ -20,8 +20,8 @@ use crate::decide::operation::journal::Holder;
 use crate::decide::operation::plan::{Loss, Refusal};
 use crate::decide::rules::operations as rules;
 use crate::decide::volumes::prune::{
-    Fate, Leftover, Survivors, accepting, all_stay, fate, leftovers, of_the_set, same_history, survivors, survivors_of_both,
-    to_read, unfit,
+    Fate, Leftover, Survivors, accepting, all_stay, apart, fate, leftovers, of_the_set, same_history, survivors,
+    survivors_of_both, to_read, unfit,
 };
 use crate::failure::{Failure, Kind};
 use crate::model::fact::{Fact, Why};
@@ -148,11 +148,10 @@ impl Pruning<'_> {
         for left in &mut left {
             left.files = files.get(&left.ordinal).cloned().unwrap_or(Fact::Unknown(Why::NotAsked));
         }
-        let judged = left.into_iter().map(|left| {
-            let fate = fate(&left, &survivors, self.accepted);
-            (left, fate)
-        });
-        Ok(Before::Judged(Box::new(Judged { judged: judged.collect(), seen, custody, survivors })))
+        let apart = apart(&left, &survivors);
+        let fates: Vec<Fate> = left.iter().map(|left| fate(left, apart, &survivors, self.accepted)).collect();
+        let judged = left.into_iter().zip(fates).collect();
+        Ok(Before::Judged(Box::new(Judged { judged, seen, custody, survivors })))
     }
 
     async fn look(&self) -> Result<Snapshot, Failure> {

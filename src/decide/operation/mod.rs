@@ -67,7 +67,7 @@ use plan::{Action, Decision, Loss, Range, Refusal, Step};
 pub use founding::bootstrap_name;
 use scale::set_back;
 pub use scale::{MADE_BY, Operated, Scale, Volumes, claim, kept};
-pub use undo::undo;
+pub use undo::{forward, undo};
 
 /// What an operation is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! Taking an operation back: its steps backwards, each only if the field still holds what was written (safety E3).
 
+use crate::decide::finding::NextCommand;
 use crate::decide::rules::operations as rules;
 use crate::model::names::Ordinal;
 use crate::model::operator::Steering;
@@ -61,6 +62,26 @@ pub fn undo(seen: &Snapshot, operation: &Operation) -> Decision {
     }
     steps.extend(steering_back(seen, operation));
     if steps.is_empty() { Decision::Done } else { Decision::Go(Plan { steps, ..Plan::default() }) }
+}
+
+/// The refusal of a step, without the way back, and what may only be begun after it, where that would be refused as well.
+#[must_use]
+pub fn forward(seen: &Snapshot, operation: &Operation, mut refusal: Refusal) -> Refusal {
+    let closed = match undo(seen, operation) {
+        Decision::Refuse(closed) if operation.goal == Goal::Scale && closed.rule.code == rules::NO_RETURN.code => closed,
+        _ => return refusal,
+    };
+    let shut = |command: &NextCommand| match command {
+        NextCommand::Plugin(words) => words[0] == operation.goal.verb() || words.join(" ").starts_with("operation abort"),
+        NextCommand::Kubectl(_) => false,
+    };
+    if refusal.by_hand.iter().any(shut) {
+        refusal.by_hand.retain(|command| !shut(command) && !closed.by_hand.contains(command));
+        refusal.by_hand.extend(closed.by_hand);
+        refusal.because.push("there is no way back any more: once this is dealt with, it goes on".to_owned());
+        refusal.because.extend(closed.because);
+    }
+    refusal
 }
 
 /// The operator last: it acts at once.

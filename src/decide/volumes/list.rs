@@ -12,7 +12,7 @@ use crate::model::volumes::{Holds, Volume};
 
 use super::belongs::{Belongs, By, belongs};
 use super::data_template;
-use super::prune::{Fate, Leftover, Mounts, Survivors, fate, leftovers, survivors};
+use super::prune::{Fate, Leftover, Mounts, Survivors, apart, fate, leftovers, survivors};
 
 /// What was seen of one namespace.
 pub struct Seen<'a> {
@@ -109,7 +109,7 @@ impl Judged {
             Ok(members) => members,
             Err(why) => return Verdict::Keep(format!("the cluster is not well: {}", why.join("; "))),
         };
-        match fate(left, members, &[]) {
+        match fate(left, apart(&self.leftovers, members), members, &[]) {
             _ if left.files == Fact::Unknown(Why::NotAsked) && left.used_by.known().is_ok_and(BTreeSet::is_empty) => {
                 Verdict::Keep("what it holds was not read; --inspect reads it".to_owned())
             }

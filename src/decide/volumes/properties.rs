@@ -14,7 +14,7 @@ use crate::model::names::Ordinal;
 use crate::model::testing::disk;
 use crate::model::volumes::Volume;
 
-use super::prune::{Fate, Leftover, Survivors, fate};
+use super::prune::{Fate, Leftover, Survivors, apart, fate};
 
 /// What really is on a volume: whatever its files say of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -171,7 +171,12 @@ proptest! {
     #[test]
     fn what_is_left_holds_everything_that_was_not_given_up_by_name(world in worlds()) {
         let (all, survivors) = (leftovers(&world), survivors(&world));
-        let named = all.iter().filter_map(|left| match fate(left, &survivors, &[]) {
+        let apart = apart(&all, &survivors);
+        let parted = |(truth, told, ..): &(Option<Truth>, Told, bool, bool)| {
+            matches!(told, Told::Last) && truth.is_some_and(|truth| truth.history == world.history)
+        };
+        let parted = world.volumes.iter().any(parted);
+        let named = all.iter().filter_map(|left| match fate(left, apart, &survivors, &[]) {
             Fate::Stays { loss, .. } => loss,
             // Nothing is lost without being accepted.
             Fate::Goes { loss, .. } => { assert_eq!(loss, None); None }
@@ -180,7 +185,7 @@ proptest! {
             named.zip(&world.accepted).filter(|(_, accepted)| **accepted).map(|(loss, _)| loss).collect();
         accepted.push(Loss("data-db-0:unknown:uid-0".to_owned()));
         for (left, (truth, told, mounted, _)) in all.iter().zip(&world.volumes) {
-            let Fate::Goes { loss, .. } = fate(left, &survivors, &accepted) else { continue };
+            let Fate::Goes { loss, .. } = fate(left, apart, &survivors, &accepted) else { continue };
             prop_assert!(!mounted, "somebody uses it");
             let Some(truth) = truth else { continue };
             if let Some(loss) = loss {
@@ -189,6 +194,7 @@ proptest! {
                 continue;
             }
             prop_assert!(!matches!(told, Told::Last), "the members were founded without it");
+            prop_assert!(!parted, "it may have been with the one that they were founded without");
             let held = world.galera && truth.history == world.history && world.members.iter().all(|reached| *reached >= truth.reached);
             prop_assert!(held, "{truth:?} of {told:?} is gone, and the members are at {:?} of {}", world.members, world.history);
         }
@@ -198,14 +204,15 @@ proptest! {
     #[test]
     fn no_loss_is_accepted_for_another_one(world in worlds()) {
         let (all, survivors) = (leftovers(&world), survivors(&world));
+        let apart = apart(&all, &survivors);
         let losses: Vec<Loss> = all
             .iter()
-            .filter_map(|left| match fate(left, &survivors, &[]) { Fate::Stays { loss, .. } => loss, Fate::Goes { .. } => None })
+            .filter_map(|left| match fate(left, apart, &survivors, &[]) { Fate::Stays { loss, .. } => loss, Fate::Goes { .. } => None })
             .collect();
         let different: BTreeSet<&str> = losses.iter().map(|loss| loss.0.as_str()).collect();
         prop_assert_eq!(different.len(), losses.len());
         for loss in &losses {
-            let gone = |left: &&Leftover| matches!(fate(left, &survivors, std::slice::from_ref(loss)), Fate::Goes { loss: Some(_), .. });
+            let gone = |left: &&Leftover| matches!(fate(left, apart, &survivors, std::slice::from_ref(loss)), Fate::Goes { loss: Some(_), .. });
             prop_assert_eq!(all.iter().filter(gone).count(), 1);
         }
     }

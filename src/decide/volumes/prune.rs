@@ -241,9 +241,20 @@ pub fn unfit(seen: &Snapshot, wrong: Vec<String>) -> Refusal {
     Refusal::new(&rules::SURVIVORS_UNWELL, summary).because(wrong).plugin(&format!("status {name}"))
 }
 
-/// Judges the volumes of one ordinal.
+/// The one of them whose server was alone in a primary component of the members' history when it ended: any other may have been with
+/// it there before, and no file tells.
 #[must_use]
-pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
+pub fn apart<'a>(all: &'a [Leftover], survivors: &Survivors) -> Option<&'a Leftover> {
+    let Survivors::Galera { state_uuid, .. } = survivors else { return None };
+    all.iter().find(|left| {
+        let files = left.files.known().ok();
+        files.is_some_and(|files| files.was_alone() && files.grastate.parsed().is_some_and(|state| state.uuid == *state_uuid))
+    })
+}
+
+/// Judges the volumes of one ordinal. `apart`: as [`apart`].
+#[must_use]
+pub fn fate(left: &Leftover, apart: Option<&Leftover>, survivors: &Survivors, accepted: &[Loss]) -> Fate {
     let stays = |because: String| Fate::Stays { because, loss: None };
     match left.used_by.known() {
         Err(why) => return stays(format!("who uses it is not known: {why}")),
@@ -255,25 +266,10 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
     }
     let (because, what) = match (left.files.known().map(Holds::at_rest), survivors) {
         (Ok(Holds::Nothing), _) => return Fate::Goes { because: "it is empty".to_owned(), loss: None },
-        (Ok(Holds::At { uuid, seqno, alone }), survivors) => {
-            let because = match survivors {
-                Survivors::Galera { state_uuid, committed } if uuid == *state_uuid && seqno > *committed => {
-                    format!("it is ahead of the members, which are at {committed}: nobody else has what it holds")
-                }
-                Survivors::Galera { state_uuid, .. } if uuid == *state_uuid && alone => {
-                    "its server was alone in a primary component when it ended, and the members go on without it: the same numbers \
-                     may be other rows"
-                        .to_owned()
-                }
-                Survivors::Galera { state_uuid, committed } if uuid == *state_uuid => {
-                    let because =
-                        format!("every member holds {uuid}:{seqno} and what came before it: they are at {committed} and more");
-                    return Fate::Goes { because, loss: None };
-                }
-                _ => "it holds another history than the members: nobody else has any of it".to_owned(),
-            };
-            (because, format!("{uuid}:{seqno}"))
-        }
+        (Ok(Holds::At { uuid, seqno, alone }), survivors) => match beyond(uuid, seqno, alone, apart, survivors) {
+            Ok(because) => return Fate::Goes { because, loss: None },
+            Err(because) => (because, format!("{uuid}:{seqno}")),
+        },
         (Ok(Holds::Logged(found)), Survivors::Replication { logs }) => match logs.ended(&left.pod, &found) {
             Err(why) => (format!("what it holds is not known: {why}"), unknown(left)),
             Ok(state) => {
@@ -304,6 +300,31 @@ pub fn fate(left: &Leftover, survivors: &Survivors, accepted: &[Loss]) -> Fate {
         return Fate::Goes { because: format!("its loss was accepted; {because}"), loss: Some(loss) };
     }
     Fate::Stays { because, loss: Some(loss) }
+}
+
+/// Why every member holds what a member of Galera has closed there.
+///
+/// # Errors
+/// Why not.
+fn beyond(uuid: Uuid, seqno: u64, alone: bool, apart: Option<&Leftover>, survivors: &Survivors) -> Result<String, String> {
+    let committed = match survivors {
+        Survivors::Galera { state_uuid, committed } if uuid == *state_uuid => *committed,
+        _ => return Err("it holds another history than the members: nobody else has any of it".to_owned()),
+    };
+    if seqno > committed {
+        return Err(format!("it is ahead of the members, which are at {committed}: nobody else has what it holds"));
+    }
+    let others = "the same numbers may be other rows";
+    match apart {
+        _ if alone => {
+            Err(format!("its server was alone in a primary component when it ended, and the members go on without it: {others}"))
+        }
+        Some(apart) => Err(format!(
+            "the server of {} was alone in a primary component when it ended, and this one may have been with it before: {others}",
+            apart.pod
+        )),
+        None => Ok(format!("every member holds {uuid}:{seqno} and what came before it: they are at {committed} and more")),
+    }
 }
 
 /// Of what has no position the uid of the claim is told: whoever accepts this loss accepts no other one.

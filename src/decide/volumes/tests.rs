@@ -230,13 +230,13 @@ fn left_over_is_what_the_set_does_not_want_and_only_what_nobody_uses_is_read() {
     assert_eq!(read, [0, 1, 2, 3].map(Ordinal));
     let unknown = leftovers(&seen, &all, &Fact::Unknown(Why::Forbidden("list pods".to_owned())));
     assert_eq!(to_read(&seen, &unknown).members.len(), 3);
-    assert!(matches!(fate(&unknown[0], &Survivors::Other(String::new()), &[]), Fate::Stays { loss: None, .. }));
+    assert!(matches!(fate(&unknown[0], None, &Survivors::Other(String::new()), &[]), Fate::Stays { loss: None, .. }));
     // A pod of it is still there, whatever the list of mounts says.
     let mut stays = healthy_galera();
     stays.objects.stateful_set.replicas = 2;
     let left = leftovers(&stays, &volumes(3), &mounts(&[]));
     assert!(
-        matches!(fate(&left[0], &Survivors::Other(String::new()), &[]), Fate::Stays { because, .. } if because.contains("db-2"))
+        matches!(fate(&left[0], None, &Survivors::Other(String::new()), &[]), Fate::Stays { because, .. } if because.contains("db-2"))
     );
 }
 
@@ -246,7 +246,7 @@ fn the_claim_with_the_data_names_the_loss_of_all_of_an_ordinal() {
     seen.objects.stateful_set.claim_templates = vec!["config".to_owned(), "data".to_owned()];
     let left = leftovers(&seen, &[volume("config-db-3"), volume("data-db-3")], &mounts(&[]));
     assert_eq!(left[0].claims[0].name, "data-db-3");
-    let Fate::Stays { loss: Some(loss), .. } = fate(&left[0], &Survivors::Other(String::new()), &[]) else {
+    let Fate::Stays { loss: Some(loss), .. } = fate(&left[0], None, &Survivors::Other(String::new()), &[]) else {
         panic!("nobody has read it")
     };
     assert_eq!(loss, Loss("data-db-3:unknown:uid-data-db-3".to_owned()));
@@ -393,7 +393,7 @@ fn a_volume_of_a_replica_goes_if_every_member_has_logged_what_it_has() {
         Survivors::Replication { logs: Logs { primary: primary.parse().unwrap(), replicas, name: "binlog".to_owned() } }
     };
     let members = logs("0-1-120,0-2-100", "0-1-110");
-    let judged = |logged: Option<&str>, members: &Survivors| match fate(&with(logged), members, &[]) {
+    let judged = |logged: Option<&str>, members: &Survivors| match fate(&with(logged), None, members, &[]) {
         Fate::Goes { because, loss: None } => format!("goes: {because}"),
         Fate::Stays { because, loss: Some(loss) } => format!("stays: {because} [{}]", loss.0),
         other => panic!("{other:?}"),

@@ -40,8 +40,9 @@ pub enum Holds {
     Nothing(&'static str),
     /// The history of the group, up to here; whether its server gets what it misses without a full copy.
     Known { seqno: u64, missing_only: bool },
-    /// The number is the group's, and the rows may not be: its server was alone in a primary component when it ended.
-    Apart { uuid: Uuid, seqno: u64 },
+    /// The number is the group's, and the rows may not be: the server of this ordinal, it or another one, was alone in a primary
+    /// component when it ended, and who was with it there before no file tells.
+    Apart { uuid: Uuid, seqno: u64, from: Ordinal },
     /// Write sets that the group has not.
     Ahead { seqno: u64, group: u64 },
     /// Another history.
@@ -68,8 +69,8 @@ impl<'a> Group<'a> {
     }
 }
 
-/// Judges one data directory. `alone`: as [`Disk::was_alone`].
-pub fn judge(candidate: &Candidate, alone: bool, group: &Group<'_>) -> Holds {
+/// Judges one data directory. `apart`: whose server [was alone](Disk::was_alone), it or another one with that history.
+pub fn judge(candidate: &Candidate, apart: Option<Ordinal>, group: &Group<'_>) -> Holds {
     let bars: &[Bar] = if let Trust::Never(bars) = &candidate.trust { bars } else { &[] };
     if let Trust::Unread(why) = &candidate.trust {
         return Holds::Untold(why.to_string());
@@ -82,16 +83,16 @@ pub fn judge(candidate: &Candidate, alone: bool, group: &Group<'_>) -> Holds {
     if let Some(uuid) = candidate.histories.iter().find(|uuid| **uuid != group.history) {
         return Holds::Foreign { uuid: *uuid, seqno: at.filter(|at| at.uuid == *uuid).map(|at| at.seqno) };
     }
-    match (&candidate.position, at) {
-        (_, Some(at)) if at.seqno > group.at => Holds::Ahead { seqno: at.seqno, group: group.at },
-        (_, Some(at)) if alone => Holds::Apart { uuid: at.uuid, seqno: at.seqno },
-        (_, Some(at)) => {
+    match (&candidate.position, at, apart) {
+        (_, Some(at), _) if at.seqno > group.at => Holds::Ahead { seqno: at.seqno, group: group.at },
+        (_, Some(at), Some(from)) => Holds::Apart { uuid: at.uuid, seqno: at.seqno, from },
+        (_, Some(at), None) => {
             let position = Position { uuid: at.uuid, seqno: Some(at.seqno), gtid: None };
             let reached = group.donors.iter().any(|donor| ist_possible(&position, donor) == Some(true));
             Holds::Known { seqno: at.seqno, missing_only: reached && bars.is_empty() }
         }
-        (Told::Unknown(why), None) => Holds::Untold(why.clone()),
-        (_, None) => Holds::Untold("its database never was in a Galera cluster".to_owned()),
+        (Told::Unknown(why), None, _) => Holds::Untold(why.clone()),
+        (_, None, _) => Holds::Untold("its database never was in a Galera cluster".to_owned()),
     }
 }
 
@@ -131,6 +132,24 @@ pub fn begin(seen: &Snapshot, wish: &Wish, scale: &mut Scale, now: Range) -> Res
     Ok(None)
 }
 
+impl Scale {
+    /// Whoever goes on takes what lies there by now for what is to be read: others may have let servers run there meanwhile. Not
+    /// the volumes of `seeded`, which this operation makes itself. Whether there is any that was not known.
+    pub fn adopt(&mut self, seen: &Snapshot, seeded: &BTreeSet<Ordinal>) -> bool {
+        // Where no flag was given, they are in the way.
+        if self.volumes == Volumes::Refuse {
+            return false;
+        }
+        let Ok(lying) = lying(seen, self, Range::of(&seen.objects.stateful_set)) else { return false };
+        let others = lying.iter().filter(|(ordinal, _)| !seeded.contains(ordinal)).flat_map(|(_, claims)| claims);
+        let unknown = others.filter(|claim| self.stale.get(&claim.name) != Some(&claim.uid));
+        let unknown: BTreeMap<String, String> = unknown.map(|claim| (claim.name.clone(), claim.uid.clone())).collect();
+        let adopted = !unknown.is_empty();
+        self.stale.extend(unknown);
+        adopted
+    }
+}
+
 fn in_the_way(seen: &Snapshot, wish: &Wish, lying: &BTreeMap<Ordinal, Vec<&Claim>>) -> Refusal {
     let (name, pods) = (&seen.target.name, names(seen, lying.keys().copied()));
     let summary = format!("the volumes of earlier members {pods} are still there, and new members would start on what they hold");
@@ -152,8 +171,12 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
     let another = claims.values().flatten().find(|claim| scale.stale.get(&claim.name) != Some(&claim.uid));
     if let Some(claim) = another {
         let summary = format!("there is a volume claim {} that was not there when this began", claim.name);
+        let name = &seen.target.name;
         let refusal = Refusal::new(&rules::STALE_VOLUME, summary).because([format!("metadata.uid: {}", claim.uid)]);
-        return Ok(Err(Decision::Refuse(refusal.plugin(&format!("operation abort {}", seen.target.name)))));
+        let resume = scale.volumes != Volumes::Refuse;
+        // Whoever goes on reads it.
+        let refusal = if resume { refusal.plugin(&format!("operation resume {name}")) } else { refusal };
+        return Ok(Err(Decision::Refuse(refusal.plugin(&format!("operation abort {name}")))));
     }
     if let Some(claim) = claims.values().flatten().find(|claim| claim.deletion.is_some()) {
         return Ok(Err(wait(format!("the volume claim {} is being deleted", claim.name), AGREE)));
@@ -170,9 +193,16 @@ pub fn next(seen: &Snapshot, memo: &Memo, scale: &Scale, now: Range) -> Result<R
     let group = Group::of(seen, history, now)?;
     let files = of_claims(memo, &claims);
     let election = elect_at_rest(seen, &files, &memo.recovery.positions);
-    let alone = |ordinal| files.get(ordinal).is_some_and(Disk::was_alone);
-    let held: BTreeMap<Ordinal, Holds> =
-        election.candidates.iter().map(|(ordinal, candidate)| (*ordinal, judge(candidate, alone(ordinal), &group))).collect();
+    let alone = |ordinal: &Ordinal| {
+        let candidate = &election.candidates[ordinal];
+        files[ordinal].was_alone() && candidate.counts() && candidate.histories.contains(&history)
+    };
+    let another = files.keys().copied().find(alone);
+    let judged = |(ordinal, candidate): (&Ordinal, &Candidate)| {
+        let apart = if alone(ordinal) { Some(*ordinal) } else { another };
+        (*ordinal, judge(candidate, apart, &group))
+    };
+    let held: BTreeMap<Ordinal, Holds> = election.candidates.iter().map(judged).collect();
     let losses: Vec<Loss> = held.iter().filter_map(|(ordinal, holds)| loss(seen, *ordinal, holds)).collect();
     if let Some(refusal) = ahead(seen, &held, history).or_else(|| foreign(seen, scale, &held, &losses)) {
         return Ok(Err(Decision::Refuse(refusal)));
@@ -221,7 +251,7 @@ fn loss(seen: &Snapshot, ordinal: Ordinal, holds: &Holds) -> Option<Loss> {
             let seqno = seqno.map_or_else(|| "unknown".to_owned(), |seqno| seqno.to_string());
             Some(Loss(format!("{name}:{uuid}:{seqno}")))
         }
-        Holds::Apart { uuid, seqno } => Some(Loss(format!("{name}:{uuid}:{seqno}"))),
+        Holds::Apart { uuid, seqno, .. } => Some(Loss(format!("{name}:{uuid}:{seqno}"))),
         Holds::Untold(_) => Some(Loss(format!("{name}:unknown:unknown"))),
         Holds::Nothing(_) | Holds::Known { .. } | Holds::Ahead { .. } => None,
     }
@@ -259,7 +289,12 @@ fn foreign(seen: &Snapshot, scale: &Scale, held: &BTreeMap<Ordinal, Holds>, loss
         let pod = seen.pod_name(*ordinal);
         match holds {
             Holds::Untold(why) => format!("what the volume of {pod} holds is not known: {why}"),
-            Holds::Apart { uuid, seqno } => format!(
+            Holds::Apart { uuid, seqno, from } if from != ordinal => format!(
+                "the server on the volume of {} was alone in a primary component when it ended, and that of {pod}, at {uuid}:{seqno}, may \
+                 have been with it before: the same numbers may be other rows",
+                seen.pod_name(*from)
+            ),
+            Holds::Apart { uuid, seqno, .. } => format!(
                 "the server on the volume of {pod} was alone in a primary component when it ended, at {uuid}:{seqno}, and the others go on \
                  without it: the same numbers may be other rows"
             ),

@@ -1,11 +1,13 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::{begun, claims, ids, plan, to, with, with_stale};
-use crate::decide::operation::Volumes;
-use crate::decide::operation::plan::{Action, Loss};
-use crate::decide::operation::scale::stale::{Group, Holds, judge};
+use super::{begun, claims, ids, operation_of, plan, to, with, with_stale};
+use crate::decide::operation::journal::Operation;
+use crate::decide::operation::plan::{Action, Decision, Loss, Step};
+use crate::decide::operation::scale::Scale;
+use crate::decide::operation::scale::stale::{Group, Holds, delete, judge};
+use crate::decide::operation::{Goal, Volumes, decide, forward};
 use crate::decide::recover::elect_at_rest;
 use crate::model::disk::{Disk, StateFile};
 use crate::model::fact::Fact;
@@ -14,6 +16,7 @@ use crate::model::gvwstate::Gvwstate;
 use crate::model::names::Ordinal;
 use crate::model::position::Position;
 use crate::model::recovered::{Recovered, RecoveredBy};
+use crate::model::snapshot::Snapshot;
 use crate::model::testing::{disk, galera_of, healthy_galera, noon};
 
 #[test]
@@ -74,12 +77,19 @@ fn volumes_are_deleted_only_when_they_hold_nothing_more() {
     last.grastate = StateFile::Parsed(Grastate { version: None, uuid: history, seqno: Some(1), safe_to_bootstrap: Some(true) });
     memo.recovery.files.insert(Ordinal(4), last);
     let refused = plan(&seen, &memo).unwrap_err();
-    assert!(refused.starts_with("MDB752") && refused.contains("alone in a primary component"), "{refused}");
+    assert!(
+        refused.starts_with("MDB752") && refused.contains("on the volume of db-4 was alone in a primary component"),
+        "{refused}"
+    );
+    assert!(refused.contains("that of db-3, at") && refused.contains("may have been with it"), "{refused}");
     memo.scale.as_mut().unwrap().volumes = Volumes::Prune;
     assert!(plan(&seen, &memo).unwrap_err().starts_with("MDB752"), "another loss was accepted");
-    let words = format!("db-4:{history}:1");
+    memo.scale.as_mut().unwrap().accepted = Some(Loss(format!("db-4:{history}:1")));
+    assert!(plan(&seen, &memo).unwrap_err().starts_with("MDB752"), "that of its companion was not");
+    let words = format!("db-3:{history}:1,db-4:{history}:1");
     memo.scale.as_mut().unwrap().accepted = Some(Loss(words.clone()));
-    assert_eq!(plan(&seen, &memo).unwrap().losses, [Loss(words)]);
+    let losses = words.split(',').map(|words| Loss(words.to_owned())).collect::<Vec<_>>();
+    assert_eq!(plan(&seen, &memo).unwrap().losses, losses);
 
     memo.recovery.files.insert(Ordinal(4), stopped_at(history, Some(u64::MAX - 1)));
     for volumes in [Volumes::Reuse, Volumes::Prune] {
@@ -87,6 +97,52 @@ fn volumes_are_deleted_only_when_they_hold_nothing_more() {
         let refused = plan(&seen, &memo).unwrap_err();
         assert!(refused.starts_with("MDB753") && refused.contains("only on the volume of db-4"), "{refused}");
     }
+}
+
+/// Somebody has scaled the set up and down again while nobody carried this out.
+#[test]
+fn whoever_goes_on_reads_what_others_have_left_there_meanwhile() {
+    let seen = with_stale(healthy_galera());
+    for volumes in [Volumes::Reuse, Volumes::Prune] {
+        let mut memo = begun(&with(volumes), &seen).unwrap();
+        let mut other = seen.clone();
+        claims(&mut other)[4].uid = "another".to_owned();
+        assert!(plan(&other, &memo).unwrap_err().starts_with("MDB751"));
+        let scale = memo.scale.as_mut().unwrap();
+        assert!(!scale.adopt(&other, &[Ordinal(4)].into()), "this operation has made it");
+        let mut reached = Scale { reached: 5, ..scale.clone() };
+        assert!(!reached.adopt(&other, &BTreeSet::new()), "its servers have run there");
+        assert!(scale.adopt(&other, &BTreeSet::new()) && !scale.adopt(&other, &BTreeSet::new()));
+        assert_eq!(ids(&plan(&other, &memo).unwrap())[..2], ["read the state files", "recover positions"]);
+    }
+    // Nobody has said what is to become of them.
+    let mut memo = begun(&to(5), &healthy_galera()).unwrap();
+    assert!(!memo.scale.as_mut().unwrap().adopt(&seen, &BTreeSet::new()));
+    assert!(plan(&seen, &memo).unwrap_err().starts_with("MDB751"));
+}
+
+/// A way back that would be refused is not named, nor what could only be begun after it.
+#[test]
+fn past_the_point_of_no_return_only_the_way_forward_is_named() {
+    let mut seen = with_stale(healthy_galera());
+    let mut memo = begun(&with(Volumes::Prune), &seen).unwrap();
+    for ordinal in [3, 4] {
+        memo.recovery.files.insert(Ordinal(ordinal), stopped_at(Uuid::from_u128(9), Some(7)));
+    }
+    let keep = Step::new("keep the volumes", "", Action::WhenScaled { delete: false });
+    let mut operation = Operation { aborting: false, ..operation_of(memo, &keep) };
+    let named = |seen: &Snapshot, operation: &Operation| match decide(Goal::Scale, seen, &operation.memo) {
+        Ok(Decision::Refuse(refusal)) => format!("{:?}", forward(seen, operation, refusal).by_hand),
+        other => panic!("{other:?}"),
+    };
+    let before = named(&seen, &operation);
+    assert!(before.contains("\"abort\"") && before.contains("--accept-data-loss"), "{before}");
+    operation.begin(&delete(&claims(&mut seen)[3].clone()), noon());
+    let after = named(&seen, &operation);
+    assert!(after.contains("\"resume\"") && !after.contains("\"abort\"") && !after.contains("--accept"), "{after}");
+    claims(&mut seen)[4].uid = "another".to_owned();
+    let another = named(&seen, &operation);
+    assert!(another.contains("\"resume\"") && !another.contains("\"abort\""), "{another}");
 }
 
 fn stopped_at(uuid: Uuid, seqno: Option<u64>) -> Disk {
@@ -120,7 +176,7 @@ fn a_data_directory_is_judged_by_history_and_position() {
         members: (0..members).map(|member| (Uuid::from_u128(7 + u128::from(member)), 0)).collect(),
     };
     let killed = |members| Disk { gvwstate: StateFile::Parsed(view(members)), ..last(None, false) };
-    let apart = |seqno| Holds::Apart { uuid: history, seqno };
+    let apart = |seqno| Holds::Apart { uuid: history, seqno, from: Ordinal(3) };
     for (name, disk, position, holds) in [
         ("empty", empty(), None, Holds::Nothing("no database")),
         ("half a copy", half(), None, Holds::Nothing("half of a copy")),
@@ -158,11 +214,11 @@ fn a_data_directory_is_judged_by_history_and_position() {
         ),
     ] {
         let positions = position.map(|position| (Ordinal(3), position)).into_iter().collect();
-        let alone = disk.was_alone();
+        let alone = disk.was_alone().then_some(Ordinal(3));
         let election = elect_at_rest(&seen, &BTreeMap::from([(Ordinal(3), disk)]), &positions);
         assert_eq!(judge(&election.candidates[&Ordinal(3)], alone, &group), holds, "{name}");
     }
     let elsewhere = Disk { datadir: "/tmp/data".to_owned(), ..stopped_at(history, Some(1)) };
     let election = elect_at_rest(&seen, &BTreeMap::from([(Ordinal(3), elsewhere)]), &BTreeMap::new());
-    assert!(matches!(judge(&election.candidates[&Ordinal(3)], false, &group), Holds::Untold(_)), "the look was at another place");
+    assert!(matches!(judge(&election.candidates[&Ordinal(3)], None, &group), Holds::Untold(_)), "the look was at another place");
 }
