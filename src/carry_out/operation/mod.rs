@@ -284,8 +284,7 @@ impl Run<'_> {
     /// Clients get their primary back before anybody leaves a handover. What to say if it was not seen to take writes again.
     pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<Option<String>, End> {
         let (began, mut attempts) = (Instant::now(), 0);
-        loop {
-            let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) else { break };
+        while let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) {
             // The last change may have come about only now.
             let Ok(seen) = look(self.api, self.target, self.depth, None).await else { break };
             let steps = called_off(&seen, &operation);
