@@ -95,8 +95,12 @@ impl Hands<'_> {
         let others = seen.expected().map(|(other, _)| other).filter(|other| *other != source && *other != ordinal);
         let models = std::iter::once(source).chain(others);
         let model = models.into_iter().find_map(|other| Some((other, channel(seen, other)?)));
-        let (like, model) = model
-            .ok_or_else(|| Denied::Refused(format!("nobody replicates any more, so how {} could is not known", pod.name)))?;
+        let (like, model) = model.ok_or_else(|| {
+            Denied::Refused(format!(
+                "nobody replicates any more, so how {} could is not known; `operation abort` ends without it",
+                pod.name
+            ))
+        })?;
         let host = renamed(seen, model, source, instead)?;
         let known = self.followed(seen, like).await?;
         let change = known.statement(&host, model.source_port);

@@ -283,24 +283,23 @@ impl Run<'_> {
 
     /// Clients get their primary back before anybody leaves a handover. What to say if it was not seen to take writes again.
     pub(super) async fn give_back(&self, held: &mut Held<'_>) -> Result<Option<String>, End> {
-        let (began, mut attempts) = (Instant::now(), 0);
+        let (began, mut attempts, mut closed) = (Instant::now(), 0, None);
         while let Some(operation) = held.journal.current.clone().filter(|operation| moving(operation).is_some()) {
             // The last change may have come about only now.
             let Ok(seen) = look(self.api, self.target, self.depth, None).await else { break };
             let steps = called_off(&seen, &operation);
+            closed = left_closed(&seen, &operation);
             // A statement whose answer was lost may still wait for a table that somebody has locked.
             let closing = matches!(operation.begun.last(), Some(last) if !last.done && matches!(last.act, Action::Close { .. }));
-            if steps.is_empty() && !(closing && began.elapsed() < CLOSES.min(self.pace.patience)) {
+            let awaited = closing && began.elapsed() < CLOSES.min(self.pace.patience);
+            if (steps.is_empty() && !awaited) || attempts == ATTEMPTS {
                 break;
-            }
-            if attempts == ATTEMPTS {
-                return Ok(left_closed(&seen, &operation));
             }
             attempts += u32::from(!steps.is_empty());
             self.last(held, &seen, &steps).await?;
             tokio::time::sleep(self.pace.look).await;
         }
-        Ok(None)
+        Ok(closed)
     }
 
     /// What is done before leaving. If it fails, the next look of whoever goes on finds what the journal names.

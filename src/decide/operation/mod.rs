@@ -345,10 +345,10 @@ pub fn called_off(seen: &Snapshot, operation: &Operation) -> Vec<Step> {
     moving(operation).map(|handover| handover.called_off(seen, &operation.begun)).unwrap_or_default()
 }
 
-/// What whoever leaves has to be told: the role of the primary is not given back.
+/// What whoever leaves a handover has to be told: nobody was seen to take writes.
 #[must_use]
 pub fn left_closed(seen: &Snapshot, operation: &Operation) -> Option<String> {
-    moving(operation).filter(|_| !called_off(seen, operation).is_empty()).map(|handover| handover.closed(seen))
+    moving(operation)?.closed(seen, &operation.begun)
 }
 
 /// The primary that is being moved.

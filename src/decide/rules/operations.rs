@@ -364,8 +364,8 @@ its server takes what it misses; half a copy; or another history, which a full c
 them, too, and deletes the claims. Without either nothing is started on them.
 
 What the volume of a replica holds is told by the last positions of its binary log, which a server writes when it stops cleanly. If every \
-server has logged these, its replica can go on there, or the volume can go; otherwise it is left alone here, and `pvc prune` deletes it \
-only when its loss is accepted by name.";
+server has logged these, its replica can go on there, or the volume can go; otherwise it is left alone, and deleted only when its loss is \
+accepted by name (`--prune-pvcs --accept-data-loss`, or `pvc prune`).";
 
     VOLUME_FOREIGN = "MDB752", Error, "A volume may hold what the cluster never had",
     "Its data directory names another history (state UUID) than the cluster, or a database whose history nobody can tell, or its server was \

@@ -120,10 +120,11 @@ impl Handover {
         }
         self.alone_open(seen, self.to)?;
         let led = |server: &Server| server.channels.iter().any(|channel| source_of(seen, channel) == Source::Pod(self.to));
-        let others = seen.expected().map(|(ordinal, _)| ordinal).filter(|ordinal| *ordinal != self.to);
-        let follows: Vec<Ordinal> = others
-            .filter(|ordinal| server(seen, *ordinal).is_some_and(|other| !led(other) && written_alone(other, new).is_none()))
-            .collect();
+        let others: Vec<Ordinal> = seen.expected().map(|(ordinal, _)| ordinal).filter(|ordinal| *ordinal != self.to).collect();
+        // Where nobody replicates any more, nobody tells how.
+        let told = others.iter().any(|ordinal| server(seen, *ordinal).is_some_and(|other| !other.channels.is_empty()));
+        let strays = |other: &Server| told && !led(other) && written_alone(other, new).is_none();
+        let follows: Vec<Ordinal> = others.into_iter().filter(|ordinal| server(seen, *ordinal).is_some_and(strays)).collect();
         let mut steps = Vec::new();
         if !follows.is_empty() {
             steps.push(self.follow(seen, follows));
@@ -136,9 +137,7 @@ impl Handover {
     /// Everybody was seen to have everything before it was begun, so it waits for nobody now: no client can write.
     fn opened(&self, seen: &Snapshot) -> Result<Vec<Step>, String> {
         self.alone_open(seen, self.to)?;
-        // Services that cannot be seen are led afterwards.
-        let lead = self.lead(seen).unwrap_or_default();
-        Ok([promote(seen, self.to)].into_iter().chain(lead).chain([noted(seen, self.to)]).collect())
+        Ok(vec![promote(seen, self.to), noted(seen, self.to)])
     }
 
     /// Whether nobody else is seen to take writes, so that this one may.
@@ -146,11 +145,7 @@ impl Handover {
     /// # Errors
     /// Who does.
     fn alone_open(&self, seen: &Snapshot, ordinal: Ordinal) -> Result<(), String> {
-        let open = |other: &Ordinal| server(seen, *other).is_some_and(|server| !server.read_only);
-        match seen.expected().map(|(other, _)| other).find(|other| *other != ordinal && open(other)) {
-            Some(other) => Err(format!("{} takes writes, so {} must not", seen.pod_name(other), seen.pod_name(ordinal))),
-            None => Ok(()),
-        }
+        no_other_open(seen, &[ordinal], ordinal)
     }
 
     /// The old one has everything and needs nobody: it takes writes again before anything else, whatever became of the others.
@@ -195,6 +190,7 @@ impl Handover {
         if self.promoting && !is_open(new) {
             return self.opened(seen);
         }
+        no_other_open(seen, &[self.from, self.to], self.to)?;
         let old = asked(seen, self.from)?;
         let mut steps = Vec::new();
         match (is_open(old), is_open(new)) {
@@ -245,11 +241,15 @@ impl Handover {
         }
     }
 
-    /// What there is to say if the role could not be given back.
+    /// What whoever leaves has to be told: neither of the two was seen to take writes.
     #[must_use]
-    pub fn closed(&self, seen: &Snapshot) -> String {
-        let old = seen.pod_name(self.from);
-        format!("{old} was not seen to take writes again: no client can write, and `operation abort` opens it")
+    pub fn closed(&self, seen: &Snapshot, begun: &[Begun]) -> Option<String> {
+        let (old, new) = (seen.pod_name(self.from), seen.pod_name(self.to));
+        if self.promoting && !self.is_promoted(seen) {
+            return Some(format!("{new} was not seen to take writes: no client can write, and `operation resume` goes on"));
+        }
+        let closed = !self.called_off(seen, begun).is_empty();
+        closed.then(|| format!("{old} was not seen to take writes again: no client can write, and `operation abort` opens it"))
     }
 
     /// Whether the new one takes writes.
@@ -348,6 +348,18 @@ impl Handover {
              {new}, as they are on every replica: enable them there.",
             self.services.join(" and ")
         )
+    }
+}
+
+/// Whether nobody but these is seen to take writes, so that `ordinal` may.
+fn no_other_open(seen: &Snapshot, but: &[Ordinal], ordinal: Ordinal) -> Result<(), String> {
+    let open = |other: &Ordinal| !but.contains(other) && server(seen, *other).is_some_and(|server| !server.read_only);
+    match seen.expected().map(|(other, _)| other).find(open) {
+        Some(other) => {
+            let (other, ordinal) = (seen.pod_name(other), seen.pod_name(ordinal));
+            Err(format!("{other} takes writes, so {ordinal} must not; it goes on when {other} is read-only"))
+        }
+        None => Ok(()),
     }
 }
 

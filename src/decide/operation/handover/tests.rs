@@ -221,6 +221,13 @@ fn nobody_is_opened_beside_one_that_takes_writes() {
     let another = open(2);
     assert_eq!(handover.called_off(&another, &done), []);
     assert!(handover.taken_back(&another, &done).unwrap_err().contains("db-2 takes writes, so db-0 must not"));
+    assert!(ids(&handover, &another).unwrap_err().contains("db-2 takes writes, so db-1 must not"));
+    assert_eq!(handover.closed(&another, &done), None, "somebody takes writes");
+    assert!(handover.closed(&seen, &done).unwrap().contains("`operation abort` opens it"));
+    // Nobody replicates any more, so nobody tells how: it is noted without.
+    let mut two = open(1);
+    server_of(&mut two, 2).channels.clear();
+    assert_eq!(handover.taken_back(&two, &done).unwrap()[0].id, "lead clients to db-1");
 }
 
 /// Everybody had everything when the promotion was begun: no client waits for a server that went away since.
@@ -237,6 +244,7 @@ fn what_was_begun_to_be_promoted_waits_for_nobody() {
         let mut seen = seen.clone();
         silence(&mut seen, gone);
         assert_eq!(ids(&handover, &seen).unwrap(), ["promote db-1", "note db-1"]);
+        assert!(handover.closed(&seen, &done).unwrap().contains("`operation resume` goes on"));
         assert_eq!(handover.taken_back(&seen, &done), handover.left(&seen));
         // And when it is: whoever takes the operation back is not kept by who does not answer, nor by who wrote alone.
         let promote = handover.left(&seen).unwrap().remove(0);
